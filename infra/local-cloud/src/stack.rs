@@ -1,0 +1,185 @@
+//! What a template comes to once its parameters and references are resolved: plain data, in the words of the services.
+//!
+//! `template` makes it, everything else in this crate only reads it. Names and ARNs are final here; nothing in this
+//! module knows YAML, intrinsics or SAM's shorthand.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Everything that a template deploys, in the template's order.
+#[derive(Clone, Debug, Default)]
+pub struct Stack {
+    pub region: String,
+    pub account: String,
+    pub functions: Vec<Function>,
+    pub tables: Vec<Table>,
+    pub queues: Vec<Queue>,
+    pub buses: Vec<String>,
+    pub buckets: Vec<Bucket>,
+    pub queue_mappings: Vec<QueueMapping>,
+    pub stream_mappings: Vec<StreamMapping>,
+    pub schedules: Vec<Schedule>,
+    pub rules: Vec<Rule>,
+    pub api: Option<HttpApi>,
+}
+
+/// A Lambda function. Mappings, routes, schedules and rules name it by `logical_id`.
+#[derive(Clone, Debug)]
+pub struct Function {
+    pub logical_id: String,
+    pub name: String,
+    pub arn: String,
+    /// The template's `Handler`, which the Lambda finds in `_HANDLER`.
+    pub handler: String,
+    pub timeout_seconds: u32,
+    pub memory_mib: u32,
+    pub reserved_concurrency: Option<u32>,
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A DynamoDB table: the request that creates it, and what else the template says of it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: String,
+    pub arn: String,
+    pub stream_arn: Option<String>,
+    /// The wire form of `CreateTable`.
+    pub create: Value,
+    pub ttl_attribute: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Queue {
+    pub name: String,
+    pub url: String,
+    pub arn: String,
+    pub fifo: bool,
+    pub content_based_deduplication: bool,
+    /// `DeduplicationScope: messageGroup`; otherwise a deduplication id counts for the whole queue.
+    pub deduplicates_per_group: bool,
+    pub visibility_seconds: u32,
+    pub delay_seconds: u32,
+    pub retention_seconds: u32,
+    pub maximum_message_bytes: u32,
+    pub receive_wait_seconds: u32,
+    pub redrive: Option<Redrive>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Redrive {
+    pub dead_letter_arn: String,
+    pub max_receive_count: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub name: String,
+    pub arn: String,
+    /// Object events go to the default bus.
+    pub tells_event_bridge: bool,
+}
+
+/// An event-source mapping from a queue.
+#[derive(Clone, Debug)]
+pub struct QueueMapping {
+    pub function: String,
+    pub queue_arn: String,
+    pub batch_size: u32,
+    /// Standard queues only; a FIFO mapping has no window.
+    pub window_seconds: u32,
+    pub reports_item_failures: bool,
+    pub max_concurrency: Option<u32>,
+    pub filters: Vec<Value>,
+    pub enabled: bool,
+}
+
+/// An event-source mapping from a table's stream.
+#[derive(Clone, Debug)]
+pub struct StreamMapping {
+    pub function: String,
+    pub stream_arn: String,
+    pub batch_size: u32,
+    pub window_seconds: u32,
+    pub reports_item_failures: bool,
+    pub bisects_on_error: bool,
+    /// `None` is until the record's age, `MaximumRetryAttempts: -1`.
+    pub maximum_retries: Option<u32>,
+    pub maximum_record_age_seconds: Option<u32>,
+    pub parallelization_factor: u32,
+    pub starts_at_trim_horizon: bool,
+    /// The ARN of the bucket (or queue) that takes what could not be processed.
+    pub on_failure: Option<String>,
+    pub filters: Vec<Value>,
+    pub enabled: bool,
+}
+
+/// A scheduled rule on the default bus.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pub name: String,
+    pub arn: String,
+    pub function: String,
+    pub every_seconds: u64,
+    /// The template's constant `Input`, instead of the scheduled event.
+    pub input: Option<Value>,
+    pub enabled: bool,
+}
+
+/// A rule with an event pattern.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub name: String,
+    pub arn: String,
+    pub bus: String,
+    pub pattern: Value,
+    pub targets: Vec<Target>,
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// A function, by logical id.
+    Function(String),
+    /// A queue, by ARN, and the message group where it is FIFO.
+    Queue { arn: String, message_group: Option<String> },
+}
+
+/// An HTTP API with payload format 2.0.
+#[derive(Clone, Debug)]
+pub struct HttpApi {
+    pub id: String,
+    pub stage: String,
+    pub routes: Vec<Route>,
+    pub authorizers: BTreeMap<String, Authorizer>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// `GET`, or `ANY`.
+    pub method: String,
+    /// `/orders/{id}`, `/files/{rest+}`.
+    pub path: String,
+    pub function: String,
+    /// The name of an authorizer; `None` is open to everyone.
+    pub authorizer: Option<String>,
+}
+
+/// A Lambda authorizer with payload format 2.0 and simple responses.
+#[derive(Clone, Debug)]
+pub struct Authorizer {
+    pub function: String,
+    /// Header names, lower case. A request that lacks one is refused without asking the function.
+    pub identity_headers: Vec<String>,
+    pub cache_seconds: u32,
+}
+
+impl Stack {
+    pub fn function(&self, logical_id: &str) -> Option<&Function> {
+        self.functions.iter().find(|function| function.logical_id == logical_id)
+    }
+
+    pub fn queue_by_arn(&self, arn: &str) -> Option<&Queue> {
+        self.queues.iter().find(|queue| queue.arn == arn)
+    }
+}
