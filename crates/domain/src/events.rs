@@ -1,0 +1,137 @@
+//! What commits tell. The events of a commit ride inside the item that they changed, so there is no way to change
+//! state without telling it, and none to tell without changing it.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::books::{Key, Version};
+use crate::ids::{DepositId, Digest};
+use crate::orders::{CancelReason, Lack};
+use crate::{Amount, Timestamp};
+
+/// One event, kept with the item that tells it. Its id is the item, the version and its place in the commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// What happened. Only what cannot be read off the item that carries it is in here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "told", rename_all = "snake_case")]
+pub enum Told {
+    AccountOpened,
+    MoneyDeposited {
+        deposit: DepositId,
+        amount: Amount,
+        balance: Amount,
+    },
+    /// There is more money on the account than before: whoever waits for it may go on.
+    MoneyAvailable,
+    OrderPlaced,
+    OrderPaid {
+        balance: Amount,
+    },
+    OrderWaiting {
+        lacks: Lack,
+    },
+    OrderStalled,
+    OrderCompleted,
+    OrderCancelled {
+        reason: CancelReason,
+    },
+}
+
+/// Which kind of item tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Teller {
+    Account,
+    Order,
+}
+
+impl Teller {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// The same for every repeat of the same event, for ever: the item, its version, the place in the commit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    pub teller: Teller,
+    pub id: Digest,
+    pub version: Version,
+    pub index: u32,
+}
+
+impl EventId {
+    /// # Panics
+    /// For an item that tells nothing: which ones do is fixed in the code, not in data.
+    pub fn new(key: &Key, version: Version, index: u32) -> Self {
+        let (teller, id) = match key {
+            Key::Account(customer) => (Teller::Account, *customer.digest()),
+            Key::Order(order) => (Teller::Order, *order.digest()),
+            other => panic!("{other:?} is no item that tells events"),
+        };
+        Self { teller, id, version, index }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let teller = match parts.next()? {
+            "account" => Teller::Account,
+            "order" => Teller::Order,
+            _ => return None,
+        };
+        let id = Digest::parse(parts.next()?)?;
+        let (version, index) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let event = Self { teller, id, version, index };
+        (parts.next().is_none() && event.to_string() == text).then_some(event)
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}.{}", self.teller.name(), self.id, self.version, self.index)
+    }
+}
+
+impl fmt::Debug for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for EventId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EventId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("{text:?} is no event id")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::CustomerId;
+
+    #[test]
+    fn an_event_id_comes_back_and_nothing_else_does() {
+        let id = EventId::new(&Key::Account(CustomerId::of("i", "s")), 3, 1);
+        assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        for wrong in [format!("{id}.0"), format!("x{id}"), id.to_string().replace(".3.", ".03."), String::new()] {
+            assert_eq!(EventId::parse(&wrong), None, "{wrong}");
+        }
+        assert!(id.to_string().len() <= 80, "it is part of a deduplication id, which holds 128 characters");
+    }
+}

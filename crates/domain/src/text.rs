@@ -1,0 +1,46 @@
+//! Text that people send. It is kept exactly as it came, or refused: nothing is trimmed, folded or cut.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Refusal;
+
+/// What an order is for, in the customer's words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Description(String);
+
+impl Description {
+    /// In bytes of UTF-8, so that an order stays a small item whatever it says.
+    pub const LONGEST: usize = 500;
+
+    pub fn new(text: &str) -> Result<Self, Refusal> {
+        if text.len() > Self::LONGEST {
+            Err(Refusal::DescriptionTooLong)
+        } else if text.chars().any(char::is_control) {
+            Err(Refusal::DescriptionHasControlCharacters)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_kept_as_it_is_or_refused() {
+        for kept in ["", " two  spaces ", "Grüße 🫖", "e\u{301}", "\u{202e}abc", "<b>&amp;", "\"\\"] {
+            assert_eq!(Description::new(kept).unwrap().as_str(), kept);
+        }
+        for control in ["a\0b", "a\nb", "\t", "\u{7f}", "\u{85}"] {
+            assert_eq!(Description::new(control), Err(Refusal::DescriptionHasControlCharacters), "{control:?}");
+        }
+        assert!(Description::new(&"x".repeat(Description::LONGEST)).is_ok());
+        assert_eq!(Description::new(&"x".repeat(Description::LONGEST + 1)), Err(Refusal::DescriptionTooLong));
+    }
+}

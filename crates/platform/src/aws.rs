@@ -1,0 +1,85 @@
+//! The clients. Made once, when a function starts, without `aws-config`: in a Lambda, region and credentials are
+//! variables, and the chain that would find them costs a cold start tens of milliseconds.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, SharedHttpClient};
+use aws_smithy_http_client::tls;
+
+use crate::config::Config;
+
+/// One client for each service; S3's is made when it is first needed, which is nearly never.
+#[derive(Clone)]
+pub struct Clients {
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub sqs: aws_sdk_sqs::Client,
+    pub eventbridge: aws_sdk_eventbridge::Client,
+    s3: std::sync::Arc<std::sync::LazyLock<aws_sdk_s3::Client, Box<dyn FnOnce() -> aws_sdk_s3::Client + Send>>>,
+}
+
+/// How long one call may take, connecting included. Less than every function's time limit, so that a call that hangs
+/// is tried again within the invocation.
+const ATTEMPT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// The network, as a Lambda sees it.
+pub fn network() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https()
+}
+
+macro_rules! client {
+    ($sdk:ident, $config:expr, $http:expr) => {{
+        let mut builder = $sdk::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new($config.region.clone()))
+            .credentials_provider(credentials($config))
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+            )
+            .http_client($http.clone());
+        builder.set_endpoint_url($config.endpoint_url.clone());
+        builder
+    }};
+}
+
+impl Clients {
+    pub fn new(config: &Config, http: SharedHttpClient) -> Self {
+        let s3_config = config.clone();
+        let s3_http = http.clone();
+        let s3: Box<dyn FnOnce() -> aws_sdk_s3::Client + Send> = Box::new(move || {
+            let path_style = s3_config.endpoint_url.is_some();
+            let builder = client!(aws_sdk_s3, &s3_config, s3_http).force_path_style(path_style);
+            aws_sdk_s3::Client::from_conf(builder.build())
+        });
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(client!(aws_sdk_dynamodb, config, http).build()),
+            sqs: aws_sdk_sqs::Client::from_conf(client!(aws_sdk_sqs, config, http).build()),
+            eventbridge: aws_sdk_eventbridge::Client::from_conf(client!(aws_sdk_eventbridge, config, http).build()),
+            s3: std::sync::Arc::new(std::sync::LazyLock::new(s3)),
+        }
+    }
+
+    pub fn s3(&self) -> &aws_sdk_s3::Client {
+        &self.s3
+    }
+}
+
+fn credentials(config: &Config) -> Credentials {
+    match &config.credentials {
+        Some(found) => Credentials::new(
+            found.access_key_id.clone(),
+            found.secret_access_key.clone(),
+            found.session_token.clone(),
+            None,
+            "variables",
+        ),
+        // An emulator asks for a signature and looks at none.
+        None => Credentials::new("local", "local", None, None, "none"),
+    }
+}

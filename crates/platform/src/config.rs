@@ -1,0 +1,150 @@
+//! Configuration, read once from the variables that the template sets. What is missing or wrong fails at start, by
+//! name, and never in the middle of a request.
+
+use domain::{Currency, Millis, Terms};
+
+use crate::tokens::Keys;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub table: String,
+    pub order_updates_url: String,
+    pub notifications_url: String,
+    pub bus: String,
+    /// Set for the one function that reads it.
+    pub failed_records_bucket: Option<String>,
+    pub terms: Terms,
+    pub tokens: TokenConfig,
+    pub region: String,
+    pub endpoint_url: Option<String>,
+    pub credentials: Option<Credentials>,
+    pub log_level: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct TokenConfig {
+    pub issuer: String,
+    pub audience: String,
+    pub keys: Keys,
+}
+
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the variable {0} is not set; the template sets it for every function")]
+    Missing(&'static str),
+    #[error("the variable {name} is {value:?}; it must be {must_be}")]
+    Wrong { name: &'static str, value: String, must_be: String },
+}
+
+impl Config {
+    /// Reads what the process was started with.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// An empty variable is one that is not set: `sam local` can only override what the template declares.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let optional = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let required = |name: &'static str| optional(name).ok_or(ConfigError::Missing(name));
+        let wrong = |name, value: &str, must_be: &str| ConfigError::Wrong {
+            name,
+            value: value.to_owned(),
+            must_be: must_be.to_owned(),
+        };
+
+        let code = required("CURRENCY")?;
+        let currency = Currency::from_code(&code)
+            .ok_or_else(|| wrong("CURRENCY", &code, "a currency of ISO 4217, such as EUR"))?;
+        let hours = required("WAIT_HOURS")?;
+        let wait = hours
+            .parse()
+            .ok()
+            .filter(|hours| (1..=8_760).contains(hours))
+            .map(Millis::hours)
+            .ok_or_else(|| wrong("WAIT_HOURS", &hours, "a whole number of hours from 1 to 8760"))?;
+        let set = required("TOKEN_KEYS")?;
+        let keys = Keys::from_json(&set).map_err(|error| wrong("TOKEN_KEYS", &set, &error.to_string()))?;
+        let credentials = match (optional("AWS_ACCESS_KEY_ID"), optional("AWS_SECRET_ACCESS_KEY")) {
+            (Some(access_key_id), Some(secret_access_key)) => {
+                Some(Credentials { access_key_id, secret_access_key, session_token: optional("AWS_SESSION_TOKEN") })
+            }
+            _ => None,
+        };
+        Ok(Self {
+            table: required("TABLE_NAME")?,
+            order_updates_url: required("ORDER_UPDATES_URL")?,
+            notifications_url: required("NOTIFICATIONS_URL")?,
+            bus: required("BUS_NAME")?,
+            failed_records_bucket: optional("FAILED_RECORDS_BUCKET"),
+            terms: Terms { currency, wait },
+            tokens: TokenConfig { issuer: required("TOKEN_ISSUER")?, audience: required("TOKEN_AUDIENCE")?, keys },
+            region: required("AWS_REGION")?,
+            endpoint_url: optional("AWS_ENDPOINT_URL"),
+            credentials,
+            log_level: optional("LOG_LEVEL").unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn complete() -> BTreeMap<&'static str, &'static str> {
+        BTreeMap::from([
+            ("TABLE_NAME", "t"),
+            ("ORDER_UPDATES_URL", "u"),
+            ("NOTIFICATIONS_URL", "n"),
+            ("BUS_NAME", "b"),
+            ("CURRENCY", "EUR"),
+            ("WAIT_HOURS", "72"),
+            ("TOKEN_ISSUER", "i"),
+            ("TOKEN_AUDIENCE", "a"),
+            ("TOKEN_KEYS", r#"{"keys":[]}"#),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ENDPOINT_URL", ""),
+        ])
+    }
+
+    fn read(variables: &BTreeMap<&'static str, &'static str>) -> Result<Config, ConfigError> {
+        Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        assert_eq!(read(&complete()).unwrap().endpoint_url, None, "empty is not set");
+        for name in complete().into_keys().filter(|name| *name != "AWS_ENDPOINT_URL") {
+            let mut variables = complete();
+            variables.insert(name, "");
+            assert!(read(&variables).unwrap_err().to_string().contains(name));
+        }
+        for (name, value) in [
+            ("CURRENCY", "euro"),
+            ("WAIT_HOURS", "0"),
+            ("WAIT_HOURS", "8761"),
+            ("WAIT_HOURS", "1.5"),
+            ("TOKEN_KEYS", "{"),
+            ("TOKEN_KEYS", r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#),
+        ] {
+            let mut variables = complete();
+            variables.insert(name, value);
+            let error = read(&variables).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("must be"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Publishes what commits told: work and notifications to their queues, public events to the bus. In batches, and
+//! with an answer for each message, so that a record is done only when all that it told is away.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use domain::Timestamp;
+use domain::messages::{Message, Notification, PublicEvent, WorkMessage};
+
+use crate::aws::Clients;
+use crate::config::Config;
+
+/// Both services take ten at once.
+const BATCH: usize = 10;
+const SOURCE: &str = "paidonce";
+
+#[derive(Clone)]
+pub struct Outbox {
+    clients: Clients,
+    order_updates_url: String,
+    notifications_url: String,
+    bus: String,
+}
+
+/// A message, and what it belongs to: its record, or itself.
+#[derive(Clone, Debug)]
+struct Post {
+    of: usize,
+    body: String,
+    group: String,
+    deduplication: String,
+}
+
+struct Announcement {
+    of: usize,
+    detail_type: &'static str,
+    detail: String,
+    at: Timestamp,
+}
+
+impl Outbox {
+    pub fn new(clients: Clients, config: &Config) -> Self {
+        Self {
+            clients,
+            order_updates_url: config.order_updates_url.clone(),
+            notifications_url: config.notifications_url.clone(),
+            bus: config.bus.clone(),
+        }
+    }
+
+    /// Sends every message, and says which of those that they belong to have one that did not go.
+    pub async fn publish(&self, messages: impl IntoIterator<Item = (usize, Message)>) -> BTreeSet<usize> {
+        let (mut work, mut notices, mut public) = (Vec::new(), Vec::new(), Vec::new());
+        for (of, message) in messages {
+            match message {
+                Message::Work(message) => work.push(Post::work(of, &message)),
+                Message::Notice(notification) => notices.push(Post::notice(of, &notification)),
+                Message::Public(event) => public.push(Announcement::new(of, &event)),
+            }
+        }
+        let mut failed = self.send(&self.order_updates_url, &work).await;
+        failed.extend(self.send(&self.notifications_url, &notices).await);
+        failed.extend(self.announce(&public).await);
+        failed
+    }
+
+    /// Sends work as a new attempt.
+    pub async fn send_work(&self, messages: &[WorkMessage]) -> BTreeSet<usize> {
+        let posts: Vec<_> = (0..).zip(messages).map(|(of, message)| Post::work(of, message)).collect();
+        self.send(&self.order_updates_url, &posts).await
+    }
+
+    async fn send(&self, url: &str, posts: &[Post]) -> BTreeSet<usize> {
+        let mut failed = BTreeSet::new();
+        for batch in posts.chunks(BATCH) {
+            let entries = (0..).zip(batch).map(|(place, post): (usize, &Post)| {
+                SendMessageBatchRequestEntry::builder()
+                    .id(place.to_string())
+                    .message_body(&post.body)
+                    .message_group_id(&post.group)
+                    .message_deduplication_id(&post.deduplication)
+                    .build()
+                    .expect("id and body are set")
+            });
+            let sent =
+                self.clients.sqs.send_message_batch().queue_url(url).set_entries(Some(entries.collect())).send().await;
+            match sent {
+                Ok(answer) => {
+                    let arrived: BTreeSet<&str> = answer.successful.iter().map(|entry| entry.id.as_str()).collect();
+                    for entry in &answer.failed {
+                        tracing::warn!(code = entry.code, "a queue did not take a message");
+                    }
+                    let missing = (0..).zip(batch).filter(|(place, _)| {
+                        let place: &usize = place;
+                        !arrived.contains(place.to_string().as_str())
+                    });
+                    failed.extend(missing.map(|(_, post)| post.of));
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "a queue did not answer");
+                    failed.extend(batch.iter().map(|post| post.of));
+                }
+            }
+        }
+        failed
+    }
+
+    async fn announce(&self, announcements: &[Announcement]) -> BTreeSet<usize> {
+        let mut failed = BTreeSet::new();
+        for batch in announcements.chunks(BATCH) {
+            let entries = batch.iter().map(|announcement| {
+                PutEventsRequestEntry::builder()
+                    .source(SOURCE)
+                    .event_bus_name(&self.bus)
+                    .detail_type(announcement.detail_type)
+                    .detail(&announcement.detail)
+                    .time(aws_sdk_eventbridge::primitives::DateTime::from_millis(announcement.at.as_millis()))
+                    .build()
+            });
+            match self.clients.eventbridge.put_events().set_entries(Some(entries.collect())).send().await {
+                Ok(answer) => {
+                    let results = answer.entries.unwrap_or_default();
+                    for (place, announcement) in batch.iter().enumerate() {
+                        // A result that is missing is one that did not arrive.
+                        if results.get(place).is_none_or(|result| result.event_id.is_none()) {
+                            failed.insert(announcement.of);
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "the bus did not answer");
+                    failed.extend(batch.iter().map(|announcement| announcement.of));
+                }
+            }
+        }
+        failed
+    }
+}
+
+impl Post {
+    fn work(of: usize, message: &WorkMessage) -> Self {
+        Self { of, body: json(message), group: message.group(), deduplication: message.deduplication_id() }
+    }
+
+    fn notice(of: usize, notification: &Notification) -> Self {
+        let (group, deduplication) = (notification.group(), notification.deduplication_id());
+        Self { of, body: json(notification), group, deduplication }
+    }
+}
+
+impl Announcement {
+    fn new(of: usize, event: &PublicEvent) -> Self {
+        Self { of, detail_type: event.detail_type, detail: json(event), at: event.occurred_at }
+    }
+}
+
+fn json(message: &impl serde::Serialize) -> String {
+    serde_json::to_string(message).expect("messages are plain data with text keys")
+}

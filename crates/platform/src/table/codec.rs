@@ -1,0 +1,325 @@
+//! Items as the table holds them: keys, and the attributes that every item has beside its own.
+//!
+//! | attribute | what |
+//! |---|---|
+//! | `pk`, `sk` | the address |
+//! | `version` | counted up by each write; written over only as it was read |
+//! | `commit` | which try wrote it, so that a lost answer can be told from a lost race |
+//! | `format` | an item of a newer format than the code knows is read by nobody and never written |
+//! | `events`, `tells` | the outbox of the last commit, and the leaf that the stream's filter sees |
+//! | `look_shard` | with `look_at`, the index of what has not ended |
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::Timestamp;
+use domain::books::{Found, Item, Key, Version};
+use domain::events::{Event, EventId};
+use domain::ids::{CustomerId, DepositId, OrderId, UnreadableId};
+use domain::orders::Resource;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub(super) type Attributes = HashMap<String, AttributeValue>;
+
+/// The newest format that this code writes and reads.
+pub(super) const FORMAT: u32 = 1;
+pub(super) const LOOK_SHARDS: u8 = 16;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    #[error("{pk} / {sk} is of format {format}; this release knows {FORMAT}. Deploy the newer release again")]
+    Newer { pk: String, sk: String, format: u32 },
+    #[error("{pk} / {sk} is no address of an item")]
+    Address { pk: String, sk: String },
+    #[error("{what} cannot be read: {source}")]
+    Attributes { what: String, source: Box<serde_dynamo::Error> },
+}
+
+/// An item as it was read, with what the platform knows of it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub found: Found,
+    pub commit: String,
+    pub events: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    pk: String,
+    sk: String,
+    version: Version,
+    commit: String,
+    #[serde(default)]
+    events: Vec<Event>,
+}
+
+/// The primary key of an item.
+pub(super) fn address(key: &Key) -> (String, String) {
+    match key {
+        Key::Account(customer) => (account(customer), "account".to_owned()),
+        Key::Entry(customer, number) => (account(customer), entry(*number)),
+        Key::Deposit(id) => twice(format!("deposit#{id}")),
+        Key::Order(id) => (format!("order#{id}"), "order".to_owned()),
+        Key::Waiting(resource, placed_at, order) => (queue(resource), place(*placed_at, order)),
+        Key::Notification(customer, at, event) => (inbox(customer), format!("{}#{event}", at.sortable())),
+        Key::Unreadable(id) => ("unreadable".to_owned(), id.to_string()),
+    }
+}
+
+pub(super) fn account(customer: &CustomerId) -> String {
+    format!("account#{customer}")
+}
+
+pub(super) fn entry(number: u64) -> String {
+    format!("entry#{number:012}")
+}
+
+pub(super) fn queue(resource: &Resource) -> String {
+    format!("wait#{resource}")
+}
+
+pub(super) fn inbox(customer: &CustomerId) -> String {
+    format!("inbox#{customer}")
+}
+
+pub(super) fn place(placed_at: Timestamp, order: &OrderId) -> String {
+    format!("{}#{order}", placed_at.sortable())
+}
+
+pub(super) fn look_shard(shard: u8) -> String {
+    format!("look#{shard:02}")
+}
+
+pub(super) fn key_attributes(key: &Key) -> Attributes {
+    let (pk, sk) = address(key);
+    HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
+}
+
+fn twice(text: String) -> (String, String) {
+    (text.clone(), text)
+}
+
+/// The key that an address stands for.
+pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
+    let (kind, id) = pk.split_once('#').unwrap_or((pk, ""));
+    let key = match kind {
+        "account" if sk == "account" => Key::Account(CustomerId::parse(id)?),
+        "account" => Key::Entry(CustomerId::parse(id)?, sk.strip_prefix("entry#")?.parse().ok()?),
+        "deposit" => Key::Deposit(DepositId::parse(id)?),
+        "order" => Key::Order(OrderId::parse(id)?),
+        "wait" => {
+            let resource = Resource::Account(CustomerId::parse(id.strip_prefix("account#")?)?);
+            let (placed_at, order) = sk.split_once('#')?;
+            Key::Waiting(resource, Timestamp::from_sortable(placed_at)?, OrderId::parse(order)?)
+        }
+        "inbox" => {
+            let (at, event) = sk.split_once('#')?;
+            Key::Notification(CustomerId::parse(id)?, Timestamp::from_sortable(at)?, EventId::parse(event)?)
+        }
+        "unreadable" => Key::Unreadable(UnreadableId::parse(sk)?),
+        _ => return None,
+    };
+    (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
+}
+
+/// An item as it is written. Every put replaces or removes the events of the one before.
+pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Event]) -> Result<Attributes, CodecError> {
+    let key = item.key();
+    let mut attributes = match item {
+        Item::Account(account) => own(account, &key)?,
+        Item::Entry(entry) => own(entry, &key)?,
+        Item::Deposit(deposit) => own(deposit, &key)?,
+        Item::Order(order) => {
+            let mut attributes = own(order, &key)?;
+            if order.look_at.is_some() {
+                let shard = look_shard(order.id.digest().first_byte() % LOOK_SHARDS);
+                attributes.insert("look_shard".to_owned(), AttributeValue::S(shard));
+            }
+            attributes
+        }
+        Item::Waiting(waiting) => own(waiting, &key)?,
+        Item::Notification(notification) => own(notification, &key)?,
+        Item::Unreadable(unreadable) => own(unreadable, &key)?,
+    };
+    attributes.extend(key_attributes(&key));
+    attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
+    attributes.insert("commit".to_owned(), AttributeValue::S(commit.to_owned()));
+    attributes.insert("format".to_owned(), AttributeValue::N(FORMAT.to_string()));
+    if !events.is_empty() {
+        let events = serde_dynamo::to_attribute_value(events).map_err(|source| unreadable(&key, source))?;
+        attributes.insert("events".to_owned(), events);
+        attributes.insert("tells".to_owned(), AttributeValue::S("1".to_owned()));
+    }
+    Ok(attributes)
+}
+
+fn own<T: Serialize>(item: &T, key: &Key) -> Result<Attributes, CodecError> {
+    serde_dynamo::to_item(item).map_err(|source| unreadable(key, source))
+}
+
+fn unreadable(key: &Key, source: serde_dynamo::Error) -> CodecError {
+    let (pk, sk) = address(key);
+    CodecError::Attributes { what: format!("{pk} / {sk}"), source: Box::new(source) }
+}
+
+/// An item as it was read, from the table or from the stream's image of it.
+pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError> {
+    #[derive(Deserialize)]
+    struct Formatted {
+        pk: String,
+        sk: String,
+        format: u32,
+    }
+
+    let image = image.into();
+    // The format first: of a newer one nothing else is known.
+    let Formatted { pk, sk, format } = part(&image, "an item")?;
+    if format > FORMAT {
+        return Err(CodecError::Newer { pk, sk, format });
+    }
+    let Envelope { pk, sk, version, commit, events } = part(&image, "an item")?;
+    let Some(key) = parse_address(&pk, &sk) else { return Err(CodecError::Address { pk, sk }) };
+    let what = format!("{pk} / {sk}");
+    let item = match key {
+        Key::Account(_) => Item::Account(part(&image, &what)?),
+        Key::Entry(..) => Item::Entry(part(&image, &what)?),
+        Key::Deposit(_) => Item::Deposit(part(&image, &what)?),
+        Key::Order(_) => Item::Order(part(&image, &what)?),
+        Key::Waiting(..) => Item::Waiting(part(&image, &what)?),
+        Key::Notification(..) => Item::Notification(part(&image, &what)?),
+        Key::Unreadable(_) => Item::Unreadable(part(&image, &what)?),
+    };
+    // What was checked when it was written is checked again when it is read.
+    if item.key() != key {
+        return Err(CodecError::Address { pk, sk });
+    }
+    Ok(Stored { found: Found { item, version }, commit, events })
+}
+
+fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T, CodecError> {
+    serde_dynamo::from_item(image.clone())
+        .map_err(|source| CodecError::Attributes { what: what.to_owned(), source: Box::new(source) })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::accounts::{self, MakeDeposit};
+    use domain::books::{Books, Change};
+    use domain::ids::{Fingerprint, IdempotencyKey};
+    use domain::orders::{self, IfLacking, PlaceOrder};
+    use domain::{Amount, Currency, Millis, Terms};
+
+    use super::*;
+
+    /// Every kind of item that a deposit, an order that waits and its notification leave behind.
+    fn items() -> Vec<(Item, Vec<Event>)> {
+        let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
+        let customer = CustomerId::of("local", "alice");
+        let key = IdempotencyKey::parse("k").unwrap();
+        let fingerprint = Fingerprint::of("r", &[]);
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let amount = Amount::from_minor(150_099).unwrap();
+        let mut books = Books::default();
+        let order = PlaceOrder {
+            id: OrderId::of(&customer, &key),
+            customer,
+            amount,
+            description: Some(domain::text::Description::new("tea for two 🫖").unwrap()),
+            if_unpaid: IfLacking::Wait,
+            fingerprint,
+        };
+        let deposit = MakeDeposit {
+            id: DepositId::of(&customer, &key),
+            customer,
+            amount: Amount::from_minor(5).unwrap(),
+            fingerprint,
+        };
+        deposit.needs().into_iter().chain([Key::Order(order.id)]).for_each(|key| books.lay(key, None));
+        books.decide(|draft| accounts::deposit(draft, &deposit, now, &terms)).unwrap();
+        books.decide(|draft| orders::place(draft, &order, now, &terms)).unwrap();
+        books.decide(|draft| orders::advance(draft, order.id, now, &terms)).unwrap();
+        let mut items: Vec<_> = books
+            .changes()
+            .into_iter()
+            .filter_map(|change| match change {
+                Change::Put { item, events, .. } => Some((item.clone(), events.to_vec())),
+                _ => None,
+            })
+            .collect();
+        let told: Vec<_> = items
+            .iter()
+            .flat_map(|(item, events)| domain::messages::of_commit(item, 1, events))
+            .filter_map(|message| match message {
+                domain::messages::Message::Notice(notification) => Some((Item::Notification(notification), Vec::new())),
+                _ => None,
+            })
+            .collect();
+        items.extend(told);
+        let unreadable = domain::messages::Unreadable::new("queue", "\u{0}{", "it is no JSON".to_owned(), now);
+        items.push((Item::Unreadable(unreadable), Vec::new()));
+        items
+    }
+
+    #[test]
+    fn every_kind_of_item_comes_back_as_it_was() {
+        let items = items();
+        assert_eq!(items.len(), 7, "{items:#?}");
+        for (item, events) in items {
+            let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
+            assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
+        }
+    }
+
+    #[test]
+    fn an_order_stays_under_a_kilobyte() {
+        let (order, events) = items().into_iter().find(|(item, _)| matches!(item, Item::Order(_))).unwrap();
+        let attributes = encode(&order, 1, "abcdefghijklmnopqrstuvwxyz", &events).unwrap();
+        let size: usize = attributes.iter().map(|(name, value)| name.len() + size_of(value)).sum();
+        assert!(size <= 1_024, "an order that waits takes {size} bytes");
+    }
+
+    /// As the service counts: UTF-8 for text, about half a byte a digit, three bytes for a container and one for each
+    /// element.
+    fn size_of(value: &AttributeValue) -> usize {
+        match value {
+            AttributeValue::S(text) => text.len(),
+            AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+            AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size_of(value)).sum::<usize>(),
+            AttributeValue::M(map) => {
+                3 + map.iter().map(|(name, value)| 1 + name.len() + size_of(value)).sum::<usize>()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_newer_item_is_read_by_nobody() {
+        let (item, events) = items().remove(0);
+        let mut attributes = encode(&item, 3, "c", &events).unwrap();
+        attributes.insert("format".to_owned(), AttributeValue::N("2".to_owned()));
+        attributes.remove("commit");
+        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 2, .. })));
+    }
+
+    #[test]
+    fn an_item_under_anothers_address_is_refused() {
+        let (item, events) = items().into_iter().find(|(item, _)| matches!(item, Item::Account(_))).unwrap();
+        let mut attributes = encode(&item, 3, "c", &events).unwrap();
+        let other = account(&CustomerId::of("local", "bob"));
+        attributes.insert("pk".to_owned(), AttributeValue::S(other));
+        assert!(matches!(decode(attributes), Err(CodecError::Address { .. })));
+    }
+
+    #[test]
+    fn addresses_come_back_and_nothing_else_does() {
+        for (item, _) in items() {
+            let (pk, sk) = address(&item.key());
+            assert_eq!(parse_address(&pk, &sk), Some(item.key()), "{pk} / {sk}");
+            assert_eq!(parse_address(&format!("{pk}x"), &sk), None);
+            assert_eq!(parse_address(&pk, &format!("{sk}x")), None);
+        }
+        let alice = account(&CustomerId::of("local", "alice"));
+        assert_eq!(parse_address(&alice, "entry#1"), None, "an entry's number has twelve digits");
+    }
+}

@@ -1,0 +1,237 @@
+//! The queries: a statement, an inbox, a queue of waiters, an owner's orders, what is due, and everything for `verify`.
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::BASE64URL_NOPAD;
+use domain::Timestamp;
+use domain::accounts::Entry;
+use domain::books::{Kept, Key};
+use domain::ids::{CustomerId, OrderId};
+use domain::messages::{Cursor, Notification};
+use domain::orders::Resource;
+
+use super::codec::{self, Attributes, Stored, decode, parse_address};
+use super::{CodecError, ReadError, Table, unavailable};
+
+/// Some of a list, and where the rest begins.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Place>,
+}
+
+/// A place in a list, opaque to whoever is handed it. It names no owner, so it leads nobody to another's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(String);
+
+impl Place {
+    pub fn to_cursor(&self) -> String {
+        BASE64URL_NOPAD.encode(self.0.as_bytes())
+    }
+
+    pub fn from_cursor(cursor: &str) -> Option<Self> {
+        let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
+        String::from_utf8(bytes).ok().filter(|text| !text.is_empty() && text.len() <= 200).map(Self)
+    }
+}
+
+impl Table {
+    /// A customer's entries, newest first. `None` if the place is none in this list.
+    pub async fn entries(
+        &self,
+        customer: &CustomerId,
+        from: Option<&Place>,
+        limit: i32,
+    ) -> Result<Option<Page<Entry>>, ReadError> {
+        let pk = codec::account(customer);
+        let is_place = |sk: &str| matches!(parse_address(&pk, sk), Some(Key::Entry(..)));
+        self.newest_first(&pk, Some("entry#"), from, limit, is_place).await
+    }
+
+    /// What a customer was told, newest first.
+    pub async fn notifications(
+        &self,
+        customer: &CustomerId,
+        from: Option<&Place>,
+        limit: i32,
+    ) -> Result<Option<Page<Notification>>, ReadError> {
+        let pk = codec::inbox(customer);
+        let is_place = |sk: &str| parse_address(&pk, sk).is_some();
+        self.newest_first(&pk, None, from, limit, is_place).await
+    }
+
+    async fn newest_first<T: Kept>(
+        &self,
+        pk: &str,
+        prefix: Option<&str>,
+        from: Option<&Place>,
+        limit: i32,
+        is_place: impl Fn(&str) -> bool,
+    ) -> Result<Option<Page<T>>, ReadError> {
+        if from.is_some_and(|place| !is_place(&place.0)) {
+            return Ok(None);
+        }
+        let start =
+            from.map(|place| Attributes::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(&place.0))]));
+        let mut query = self.partition(pk).scan_index_forward(false).consistent_read(true).limit(limit + 1);
+        if let Some(prefix) = prefix {
+            query = query
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":prefix", text(prefix));
+        }
+        let answer = query.set_exclusive_start_key(start).send().await.map_err(unavailable)?;
+        let mut stored: Vec<Stored> =
+            answer.items.unwrap_or_default().into_iter().map(decode).collect::<Result<_, _>>()?;
+        // One more than was asked for tells whether there is a next page at all.
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let more = stored.len() > wanted;
+        stored.truncate(wanted);
+        let next = stored.last().filter(|_| more).map(|last| Place(codec::address(&last.found.item.key()).1));
+        Ok(Some(Page {
+            items: stored.iter().filter_map(|stored| T::of_item(&stored.found.item)).cloned().collect(),
+            next,
+        }))
+    }
+
+    /// The ids of a customer's orders, newest first. The index may lag a moment behind.
+    pub async fn orders_of(
+        &self,
+        customer: &CustomerId,
+        from: Option<&Place>,
+        limit: i32,
+    ) -> Result<Option<Page<OrderId>>, ReadError> {
+        let start = match from {
+            None => None,
+            Some(place) => {
+                let Some((created_at, order)) = parse_order_place(&place.0) else { return Ok(None) };
+                let mut start = codec::key_attributes(&Key::Order(order));
+                start.insert("owner".to_owned(), text(&customer.to_string()));
+                start.insert("created_at".to_owned(), number(created_at));
+                Some(start)
+            }
+        };
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("by_owner")
+            .key_condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", text(&customer.to_string()))
+            .scan_index_forward(false)
+            .limit(limit + 1)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let mut places: Vec<(Timestamp, OrderId)> =
+            answer.items.unwrap_or_default().iter().map(indexed_order).collect::<Result<_, _>>()?;
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let more = places.len() > wanted;
+        places.truncate(wanted);
+        let next = places.last().filter(|_| more).map(|(at, order)| Place(codec::place(*at, order)));
+        Ok(Some(Page { items: places.into_iter().map(|(_, order)| order).collect(), next }))
+    }
+
+    /// Who waits under a resource, oldest order first, strongly consistent, with the versions of the waiting items.
+    pub async fn waiters(
+        &self,
+        resource: &Resource,
+        after: Option<&Cursor>,
+        limit: i32,
+    ) -> Result<Vec<Stored>, ReadError> {
+        let pk = codec::queue(resource);
+        let start = after.map(|cursor| {
+            let sk = codec::place(cursor.placed_at, &cursor.order);
+            Attributes::from([("pk".to_owned(), text(&pk)), ("sk".to_owned(), text(&sk))])
+        });
+        let answer = self
+            .partition(&pk)
+            .consistent_read(true)
+            .limit(limit)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(answer.items.unwrap_or_default().into_iter().map(decode).collect::<Result<_, _>>()?)
+    }
+
+    /// What of one shard is to be looked at by now, the longest due first.
+    pub async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<OrderId>, ReadError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("by_look")
+            .key_condition_expression("look_shard = :shard AND look_at <= :now")
+            .expression_attribute_values(":shard", text(&codec::look_shard(shard)))
+            .expression_attribute_values(":now", number(now))
+            .limit(limit)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        answer.items.unwrap_or_default().iter().map(|image| Ok(order_of(image)?)).collect()
+    }
+
+    pub const LOOK_SHARDS: u8 = codec::LOOK_SHARDS;
+
+    /// Everything, page by page, for `verify` alone.
+    pub(crate) async fn scan(
+        &self,
+        from: Option<Attributes>,
+    ) -> Result<(Vec<Result<Stored, CodecError>>, Option<Attributes>), ReadError> {
+        let answer = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .set_exclusive_start_key(from)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let items = answer.items.unwrap_or_default().into_iter().map(decode).collect();
+        Ok((items, answer.last_evaluated_key))
+    }
+
+    fn partition(&self, pk: &str) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(pk))
+    }
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(at: Timestamp) -> AttributeValue {
+    AttributeValue::N(at.as_millis().to_string())
+}
+
+fn parse_order_place(place: &str) -> Option<(Timestamp, OrderId)> {
+    let (at, order) = place.split_once('#')?;
+    Some((Timestamp::from_sortable(at)?, OrderId::parse(order)?))
+}
+
+fn order_of(image: &Attributes) -> Result<OrderId, CodecError> {
+    let part = |name: &str| image.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    let (pk, sk) = (part("pk"), part("sk"));
+    match parse_address(&pk, &sk) {
+        Some(Key::Order(order)) => Ok(order),
+        _ => Err(CodecError::Address { pk, sk }),
+    }
+}
+
+fn indexed_order(image: &Attributes) -> Result<(Timestamp, OrderId), CodecError> {
+    let order = order_of(image)?;
+    let at = image.get("created_at").and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok());
+    match at {
+        Some(at) => Ok((Timestamp::from_millis(at), order)),
+        None => {
+            let (pk, sk) = codec::address(&Key::Order(order));
+            Err(CodecError::Address { pk, sk })
+        }
+    }
+}

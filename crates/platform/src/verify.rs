@@ -1,0 +1,47 @@
+//! Reads a whole table and lets `domain` judge whether the promises hold. It writes nothing.
+
+use domain::promises::{Audit, Finding, Promise, Report};
+use domain::{Millis, Timestamp};
+
+use crate::store::Failure;
+use crate::table::Table;
+
+/// What time it is for the state that is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Now {
+    /// The state goes on while it is read.
+    Moment(Timestamp),
+    /// The state stands still: it is as late as the newest thing in it.
+    Newest,
+}
+
+/// Reads everything and judges it. What is younger than `grace` may still be on its way.
+pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl FnMut(usize)) -> Result<Report, Failure> {
+    let mut audit = Audit::default();
+    let mut unread = Vec::new();
+    let mut seen = 0;
+    let mut from = None;
+    loop {
+        let (items, next) = table.scan(from).await?;
+        seen += items.len();
+        for item in items {
+            match item {
+                Ok(stored) => audit.see(stored.found.item, stored.found.version),
+                Err(error) => unread.push(error.to_string()),
+            }
+        }
+        progress(seen);
+        if next.is_none() {
+            break;
+        }
+        from = next;
+    }
+    let now = match now {
+        Now::Moment(now) => now,
+        Now::Newest => audit.newest().unwrap_or(Timestamp::from_millis(0)),
+    };
+    let mut report = audit.finish(now, grace);
+    let lost = |says| Finding { promise: Promise::NothingLost, subject: "an item".to_owned(), says };
+    report.findings.extend(unread.into_iter().map(lost));
+    Ok(report)
+}

@@ -1,0 +1,30 @@
+//! The Lambda authorizer: believes a bearer token, or does not. It says who calls and with which scopes; whether that
+//! is enough for a call is for the call to say, since this answer may be cached over calls.
+
+use platform::App;
+use platform::http::context;
+use platform::runtime::{Failed, Invocation};
+use platform::tokens;
+use serde_json::{Value, json};
+
+#[expect(clippy::unused_async, reason = "every handler is asked in the same way")]
+pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
+    let header = event["headers"]["authorization"].as_str().unwrap_or_default();
+    let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, token)) = token else { return Ok(json!({ "isAuthorized": false })) };
+    match tokens::verify(token.trim(), &app.config.tokens, app.now()) {
+        Ok(claims) => Ok(json!({
+            "isAuthorized": true,
+            "context": {
+                context::ISSUER: claims.iss,
+                context::SUBJECT: claims.sub,
+                context::SCOPE: claims.scope,
+                context::EXPIRES_AT: claims.exp,
+            },
+        })),
+        Err(error) => {
+            tracing::info!(reason = %error, "a token was not believed");
+            Ok(json!({ "isAuthorized": false }))
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `GET /notifications`: what the caller was told, newest first.
+
+use platform::App;
+use platform::http::{List, Problem, Request, Response};
+
+use crate::views;
+
+pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
+    let customer = request.caller()?.customer;
+    let (limit, from) = request.page()?;
+    let page = app.store.table().notifications(&customer, from.as_ref(), limit).await?;
+    let page = page.ok_or_else(Problem::cursor_malformed)?;
+    let items = page.items.iter().map(views::notification).collect();
+    Ok(Response::json(200, &List::new(items, page.next.as_ref())))
+}

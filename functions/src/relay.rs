@@ -1,0 +1,25 @@
+//! The outbox's other half: takes changed items from the table's stream and publishes what each commit told.
+//!
+//! A record is done when all of it is away. The answer names the first that is not, and the mapping begins again
+//! there, so nothing is told out of its order and nothing is skipped; repeats are recognised by their ids.
+
+use platform::App;
+use platform::runtime::{Failed, Invocation};
+use platform::stream::{self, Batch};
+use serde_json::Value;
+
+pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
+    let batch = Batch::from_event(event).map_err(|error| Failed(error.to_string()))?;
+    let mut failed = std::collections::BTreeSet::new();
+    for (place, record) in batch.records.iter().enumerate() {
+        if let Err(why) = &record.stored {
+            tracing::error!(why, record = record.sequence_number, "a stream record cannot be read");
+            failed.insert(place);
+        }
+    }
+    let messages = batch.records.iter().enumerate();
+    let messages =
+        messages.flat_map(|(place, record)| record.messages().into_iter().map(move |message| (place, message)));
+    failed.extend(app.outbox.publish(messages).await);
+    Ok(stream::answer(failed.iter().map(|place| &batch.records[*place])))
+}

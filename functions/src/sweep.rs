@@ -1,0 +1,43 @@
+//! Looks at every order that has not ended when its time has come: one whose message was lost goes on, one that waited
+//! as long as it may is cancelled, one that is stalled is tried again. The index only says where to look; what is done
+//! is decided on the order itself.
+
+use platform::App;
+use platform::runtime::{Failed, Invocation};
+use platform::store::Failure;
+use platform::table::Table;
+use serde_json::{Value, json};
+
+use crate::work;
+
+const PAGE: i32 = 50;
+
+pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Result<Value, Failed> {
+    let (mut looked, mut failures) = (0_u32, 0_u32);
+    'shards: for shard in 0..Table::LOOK_SHARDS {
+        let due = app.store.table().due(shard, app.now(), PAGE).await.map_err(|error| Failed(error.to_string()))?;
+        for order in due {
+            if !invocation.has_time(app.now()) {
+                // What is left is due at the next run too, and the longest due comes first.
+                break 'shards;
+            }
+            looked += 1;
+            let done = match work::look(app, order).await {
+                Ok(_) => Ok(()),
+                Err(error @ Failure::Unavailable(_)) => Err(error),
+                Err(error) => {
+                    tracing::error!(error = %error, order = %order, "order {order} is stalled");
+                    work::stall(app, order).await
+                }
+            };
+            if let Err(error) = done {
+                tracing::error!(error = %error, order = %order, "order {order} could not be looked at");
+                failures += 1;
+            }
+        }
+    }
+    if failures > 0 {
+        return Err(Failed(format!("{failures} of {looked} orders could not be looked at")));
+    }
+    Ok(json!({ "looked": looked }))
+}

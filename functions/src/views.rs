@@ -1,0 +1,222 @@
+//! What callers are shown. The answers that a replay must repeat byte for byte are rendered from facts that never
+//! change after their commit, by the renderer that the commit fixed. A renderer that was ever released stays, with
+//! its golden file; a new shape is a new number.
+
+use domain::accounts::{Account, Cause, Deposit, Entry};
+use domain::events::Told;
+use domain::messages::Notification;
+use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, WaitingFor, What};
+use domain::{Amount, Currency};
+use serde::Serialize;
+
+/// An order as it was answered when it was placed.
+#[derive(Serialize)]
+pub(crate) struct PlacedV1<'a> {
+    id: String,
+    state: &'static str,
+    amount: String,
+    currency: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    if_unpaid: IfLacking,
+    created_at: String,
+}
+
+/// An order as it stands.
+#[derive(Serialize)]
+pub(crate) struct OrderView<'a> {
+    #[serde(flatten)]
+    placed: PlacedV1<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<WaitingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_because: Option<CancelReason>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct WaitingView {
+    what: What,
+    since: String,
+    until: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct TimelineView {
+    id: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<WaitingView>,
+    items: Vec<PassageView>,
+}
+
+#[derive(Serialize)]
+struct PassageView {
+    at: String,
+    transition: &'static str,
+    cause: String,
+    event: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct AccountView {
+    id: String,
+    balance: String,
+    currency: &'static str,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct DepositV1 {
+    id: String,
+    state: &'static str,
+    amount: String,
+    currency: &'static str,
+    balance: String,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct EntryView {
+    number: u64,
+    amount: String,
+    balance: String,
+    cause: CauseView,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum CauseView {
+    Deposit(String),
+    Order(String),
+}
+
+#[derive(Serialize)]
+pub(crate) struct NotificationView<'a> {
+    id: String,
+    order: String,
+    transition: &'a str,
+    text: &'a str,
+    created_at: String,
+}
+
+/// The answer to placing an order, now and for ever.
+pub(crate) fn placed(order: &Order) -> PlacedV1<'_> {
+    // There is one renderer so far; `order.renderer` says which.
+    shape(order, OrderState::before(&order.plan))
+}
+
+pub(crate) fn order(order: &Order) -> OrderView<'_> {
+    let cancelled_because = order.timeline.iter().rev().find_map(|passage| match passage.told {
+        Told::OrderCancelled { reason } => Some(reason),
+        _ => None,
+    });
+    OrderView {
+        placed: shape(order, order.state),
+        waiting_for: order.waiting_for.as_ref().map(waiting),
+        cancelled_because,
+    }
+}
+
+fn shape(order: &Order, state: OrderState) -> PlacedV1<'_> {
+    PlacedV1 {
+        id: order.id.to_string(),
+        state: state.name(),
+        amount: order.amount.to_decimal(order.currency),
+        currency: order.currency.code(),
+        description: order.description.as_ref().map(domain::text::Description::as_str),
+        if_unpaid: order.if_unpaid,
+        created_at: order.placed_at.to_string(),
+    }
+}
+
+fn waiting(waiting: &WaitingFor) -> WaitingView {
+    WaitingView { what: waiting.what, since: waiting.since.to_string(), until: waiting.until.to_string() }
+}
+
+pub(crate) fn timeline(order: &Order) -> TimelineView {
+    TimelineView {
+        id: order.id.to_string(),
+        state: order.state.name(),
+        waiting_for: order.waiting_for.as_ref().map(waiting),
+        items: order.timeline.iter().map(|passage| passed(order, passage)).collect(),
+    }
+}
+
+fn passed(order: &Order, passage: &Passage) -> PassageView {
+    let decimal = |amount: Amount| format!("{} {}", amount.to_decimal(order.currency), order.currency);
+    let (transition, cause) = match &passage.told {
+        Told::OrderPlaced => ("placed", "the customer asked for it".to_owned()),
+        Told::OrderPaid { balance } => {
+            ("paid", format!("charged to the balance, which was {} afterwards", decimal(*balance)))
+        }
+        Told::OrderWaiting { lacks: Lack::Money { missing } } => {
+            ("waiting", format!("{} was missing; a deposit or the deadline ends the waiting", decimal(*missing)))
+        }
+        Told::OrderStalled => ("stalled", "it could not be processed and is tried again".to_owned()),
+        Told::OrderCompleted => ("completed", "every step was taken".to_owned()),
+        Told::OrderCancelled { reason: CancelReason::Unpaid } => {
+            ("cancelled", "the balance did not cover it and it was not to wait".to_owned())
+        }
+        Told::OrderCancelled { reason: CancelReason::Deadline } => {
+            ("cancelled", "it waited as long as it could".to_owned())
+        }
+        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => ("other", String::new()),
+    };
+    PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() }
+}
+
+/// The account as it stands.
+pub(crate) fn account(account: &Account) -> AccountView {
+    account_with(account, account.balance)
+}
+
+/// The account as it was when it was opened.
+pub(crate) fn opened(account: &Account) -> AccountView {
+    account_with(account, Amount::ZERO)
+}
+
+fn account_with(account: &Account, balance: Amount) -> AccountView {
+    AccountView {
+        id: account.customer.to_string(),
+        balance: balance.to_decimal(account.currency),
+        currency: account.currency.code(),
+        created_at: account.opened_at.to_string(),
+    }
+}
+
+/// The answer to a deposit, now and for ever.
+pub(crate) fn deposited(deposit: &Deposit) -> DepositV1 {
+    // There is one renderer so far; `deposit.renderer` says which.
+    DepositV1 {
+        id: deposit.id.to_string(),
+        state: "completed",
+        amount: deposit.amount.to_decimal(deposit.currency),
+        currency: deposit.currency.code(),
+        balance: deposit.balance_after.to_decimal(deposit.currency),
+        created_at: deposit.created_at.to_string(),
+    }
+}
+
+pub(crate) fn entry(entry: &Entry, currency: Currency) -> EntryView {
+    EntryView {
+        number: entry.number,
+        amount: entry.amount.to_decimal(currency),
+        balance: entry.balance.to_decimal(currency),
+        cause: match entry.cause {
+            Cause::Deposit(id) => CauseView::Deposit(id.to_string()),
+            Cause::Order(id) => CauseView::Order(id.to_string()),
+        },
+        created_at: entry.at.to_string(),
+    }
+}
+
+pub(crate) fn notification(notification: &Notification) -> NotificationView<'_> {
+    NotificationView {
+        id: notification.event.to_string(),
+        order: notification.order.to_string(),
+        transition: &notification.transition,
+        text: &notification.text,
+        created_at: notification.at.to_string(),
+    }
+}

@@ -1,0 +1,192 @@
+//! Work on orders, as queues, schedules and dead letters ask for it: advancing some together, waking those that wait,
+//! and what to do with what cannot be done. Used by `advance-orders`, `sweep` and `recover`.
+
+use domain::accounts::Account;
+use domain::books::{Halt, Kept, Key};
+use domain::ids::OrderId;
+use domain::messages::{self, Cursor, Unreadable, Work, WorkMessage};
+use domain::orders::{self, Advanced, Resource, Waiting};
+use platform::queue::Delivery;
+use platform::runtime::Invocation;
+use platform::store::Needs;
+use platform::{App, Failure};
+
+/// Waiters that are served in one transaction: at most three actions each, and the account's.
+const WAITERS: i32 = 30;
+/// Attempts of one piece of work that lose every race before the order is given a rest.
+const ATTEMPTS: u32 = 20;
+
+/// An order to advance, and the message that asked for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Errand {
+    pub(crate) order: OrderId,
+    pub(crate) account: Key,
+    pub(crate) message: WorkMessage,
+}
+
+/// Advances orders in one transaction where that is possible, else one by one. Gives the places of those that must be
+/// delivered again.
+pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
+    if errands.len() > 1 {
+        match advance_together(app, errands).await {
+            Ok(()) => return Vec::new(),
+            Err(error) => tracing::info!(error = %error, orders = errands.len(), "a batch is taken one by one"),
+        }
+    }
+    let mut failed = Vec::new();
+    for (place, errand) in errands.iter().enumerate() {
+        if let Err(error) = advance_or_stall(app, errand).await {
+            tracing::error!(error = %error, order = %errand.order, "order {} cannot be advanced", errand.order);
+            failed.push(place);
+        }
+    }
+    failed
+}
+
+async fn advance_together(app: &App, errands: &[Errand]) -> Result<(), Failure> {
+    let keys = errands.iter().flat_map(|errand| [Key::Order(errand.order), errand.account]);
+    app.store
+        .decide(Needs::load(keys), |books, now| {
+            for errand in errands {
+                books.decide(|draft| orders::advance(draft, errand.order, now, &app.config.terms))?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+async fn advance_or_stall(app: &App, errand: &Errand) -> Result<(), Failure> {
+    match advance_together(app, std::slice::from_ref(errand)).await {
+        Err(Failure::Contended) if errand.message.attempt < ATTEMPTS => {
+            // It does not die in its queue: it is sent again, behind what it lost against.
+            let again = errand.message.again();
+            if app.outbox.send_work(&[again]).await.is_empty() { Ok(()) } else { Err(Failure::Contended) }
+        }
+        Err(error @ Failure::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(error = %error, order = %errand.order, "order {} is stalled", errand.order);
+            stall(app, errand.order).await
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Advances an order from its state, whatever the message about it was.
+pub(crate) async fn advance_from_state(app: &App, order: OrderId) -> Result<(), Failure> {
+    app.store
+        .decide(Needs::load([Key::Order(order)]), |books, now| {
+            books.decide(|draft| orders::advance(draft, order, now, &app.config.terms))
+        })
+        .await
+        .map(drop)
+}
+
+/// Marks an order that cannot be processed, so that it is looked at again later.
+pub(crate) async fn stall(app: &App, order: OrderId) -> Result<(), Failure> {
+    app.store
+        .decide(Needs::load([Key::Order(order)]), |books, now| {
+            books.decide(|draft| orders::stall(draft, order, now, &app.config.terms))
+        })
+        .await
+        .map(drop)
+}
+
+/// Lets those go on that wait under a resource, oldest first, as far as the time allows; the rest is a message.
+pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocation) -> Result<(), Failure> {
+    let Work::Wake { resource, after } = message.work.clone() else { return Ok(()) };
+    let mut after = after;
+    loop {
+        let waiters = app.store.table().waiters(&resource, after.as_ref(), WAITERS).await?;
+        let orders: Vec<Waiting> =
+            waiters.iter().filter_map(|stored| Waiting::of_item(&stored.found.item).cloned()).collect();
+        let Some(last) = orders.last() else { return Ok(()) };
+        let last = Cursor { placed_at: last.placed_at, order: last.order };
+        let keys = orders.iter().map(|waiting| Key::Order(waiting.order)).chain([resource.key()]);
+        let woken = app
+            .store
+            .decide(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now| {
+                for waiting in &orders {
+                    books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
+                }
+                Ok(anything_left(books.peek(&resource.key()), resource))
+            })
+            .await;
+        let left = match woken {
+            Ok(left) => left,
+            Err(Failure::Contended) if message.attempt < ATTEMPTS => return carry_on(app, message, after).await,
+            Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
+            Err(error) => {
+                tracing::error!(error = %error, "waiters are taken one by one");
+                wake_each(app, &orders, resource).await?;
+                true
+            }
+        };
+        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() {
+            return Ok(());
+        }
+        after = Some(last);
+        if !invocation.has_time(app.now()) {
+            return carry_on(app, message, after).await;
+        }
+    }
+}
+
+/// Whoever fails is marked and the pass goes on.
+async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<(), Failure> {
+    for waiting in orders {
+        let keys = [Key::Order(waiting.order), resource.key(), waiting.key()];
+        let woken = app
+            .store
+            .decide(Needs::load(keys), |books, now| {
+                books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))
+            })
+            .await;
+        match woken {
+            Ok(_) => {}
+            Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
+            Err(error) => {
+                tracing::error!(error = %error, order = %waiting.order, "order {} is stalled", waiting.order);
+                stall(app, waiting.order).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn anything_left(account: Option<&Account>, resource: Resource) -> bool {
+    match resource {
+        Resource::Account(_) => account.is_some_and(|account| !account.balance.is_zero()),
+    }
+}
+
+async fn carry_on(app: &App, message: &WorkMessage, after: Option<Cursor>) -> Result<(), Failure> {
+    let Work::Wake { resource, .. } = message.work.clone() else { return Ok(()) };
+    let rest = WorkMessage { work: Work::Wake { resource, after }, ..message.again() };
+    if app.outbox.send_work(&[rest]).await.is_empty() { Ok(()) } else { Err(Failure::Contended) }
+}
+
+/// Lets an order that is due go on, or ends what is due of it.
+pub(crate) async fn look(app: &App, order: OrderId) -> Result<Advanced, Failure> {
+    app.store
+        .decide(Needs::load([Key::Order(order)]), |books, now| {
+            books.decide(|draft| orders::look(draft, order, now, &app.config.terms))
+        })
+        .await
+}
+
+/// Keeps something that names itself, once, however often it comes.
+pub(crate) async fn keep_once<T: Kept>(app: &App, item: T) -> Result<(), Failure> {
+    app.store
+        .decide(Needs::presume_absent(item.key()), |books, _| -> Result<_, Halt> {
+            books.decide(|draft| messages::keep_once(draft, &item))
+        })
+        .await
+        .map(drop)
+}
+
+/// Keeps a message that nobody can read, with its content, out of the way of those behind it.
+pub(crate) async fn keep_unreadable(app: &App, delivery: &Delivery, reason: &str) -> Result<(), Failure> {
+    tracing::error!(queue = delivery.queue, reason, "a message cannot be read; its content is kept");
+    let at = app.now();
+    keep_once(app, Unreadable::new(&delivery.queue, &delivery.body, reason.to_owned(), at)).await
+}
