@@ -23,6 +23,8 @@ use crate::stack::{StreamMapping, Table};
 use crate::{CloudError, dates};
 
 const PAGE: usize = 1000;
+/// How many records wait before a lane until the reader, and with it every other lane, waits too.
+const LANE_DEPTH: usize = 10_000;
 /// AWS does not say how long it waits between tries of a batch; this doubles from the first to the last.
 const FIRST_PAUSE_MS: u64 = 200;
 const LONGEST_PAUSE_MS: u64 = 10_000;
@@ -101,7 +103,7 @@ pub(super) async fn run(core: Arc<Core>, mapping: StreamMapping, filters: Filter
     let mut lanes = Vec::new();
     let mut tasks = JoinSet::new();
     for _ in 0..lane_count {
-        let (lane, records) = mpsc::channel(batch_size);
+        let (lane, records) = mpsc::channel(LANE_DEPTH);
         lanes.push(lane);
         tasks.spawn(work(this.clone(), records, batch_size, stopping.clone()));
     }
@@ -386,13 +388,13 @@ fn sequence_number(record: &StreamRecord) -> &str {
     record.event["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default()
 }
 
-/// FNV-1a over the item's key: the same lane in every run.
+/// FNV-1a over the item's key: the same lane in every run. Its upper half is the one that is mixed well.
 fn lane_of(record: &StreamRecord, lanes: usize) -> usize {
     let key = record.event["dynamodb"]["Keys"].to_string();
     let hash = key
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    usize::try_from(hash % u64::try_from(lanes).unwrap_or(1).max(1)).unwrap_or_default()
+    usize::try_from((hash >> 32) % u64::try_from(lanes).unwrap_or(1).max(1)).unwrap_or_default()
 }
 
 /// A UUID that is the same in every run.

@@ -1,9 +1,8 @@
 //! DynamoDB through the real SDK: what the emulator's typed calls leave out, and what survives.
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::*;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
     AttributeValue, Get, KeysAndAttributes, Put, PutRequest, ReturnConsumedCapacity, TransactGetItem,
@@ -12,7 +11,6 @@ use aws_sdk_dynamodb::types::{
 use bytes::Bytes;
 use local_cloud::{CallRecord, Capacity, Clock, Cloud, CloudError, Options, Storage};
 use serde_json::{Value, json};
-use support::*;
 
 fn with_table() -> local_cloud::stack::Stack {
     let mut stack = stack();

@@ -1,9 +1,8 @@
 //! SQS through the real SDK: each rule of a queue.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue,
@@ -11,7 +10,6 @@ use aws_sdk_sqs::types::{
 };
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, Cloud, Options, QueueDepth, Storage};
-use support::*;
 
 fn with_queues(queues: impl IntoIterator<Item = local_cloud::stack::Queue>) -> Stack {
     let mut stack = stack();

@@ -1,7 +1,5 @@
 //! A small stack made by hand, SDK clients over the connector, and handlers that write down what they got.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part of this")]
-
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -14,36 +12,36 @@ use local_cloud::stack::{
 use local_cloud::{Clock, Cloud, FunctionError, Handler, Invocation, Options, Running, Storage};
 use serde_json::{Value, json};
 
-pub const START_MS: i64 = 1_800_000_000_000;
-pub const TABLE: &str = "things-table";
-pub const REGION: &str = "eu-central-1";
-pub const ACCOUNT: &str = "123456789012";
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
+pub(crate) const TABLE: &str = "things-table";
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const ACCOUNT: &str = "123456789012";
 
-pub fn table_arn() -> String {
+pub(crate) fn table_arn() -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}")
 }
 
-pub fn stream_arn() -> String {
+pub(crate) fn stream_arn() -> String {
     format!("{}/stream/2026-01-01T00:00:00.000", table_arn())
 }
 
-pub fn queue_arn(name: &str) -> String {
+pub(crate) fn queue_arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
-pub fn url(name: &str) -> String {
+pub(crate) fn url(name: &str) -> String {
     format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}")
 }
 
-pub fn bucket_arn(name: &str) -> String {
+pub(crate) fn bucket_arn(name: &str) -> String {
     format!("arn:aws:s3:::{name}")
 }
 
-pub fn stack() -> Stack {
+pub(crate) fn stack() -> Stack {
     Stack { region: REGION.into(), account: ACCOUNT.into(), ..Stack::default() }
 }
 
-pub fn table() -> Table {
+pub(crate) fn table() -> Table {
     Table {
         name: TABLE.into(),
         arn: table_arn(),
@@ -65,7 +63,7 @@ pub fn table() -> Table {
     }
 }
 
-pub fn queue(name: &str) -> Queue {
+pub(crate) fn queue(name: &str) -> Queue {
     Queue {
         name: name.into(),
         url: url(name),
@@ -82,16 +80,16 @@ pub fn queue(name: &str) -> Queue {
     }
 }
 
-pub fn with_dead_letters(mut queue: Queue, dead: &str, max_receive_count: u32) -> Queue {
+pub(crate) fn with_dead_letters(mut queue: Queue, dead: &str, max_receive_count: u32) -> Queue {
     queue.redrive = Some(Redrive { dead_letter_arn: queue_arn(dead), max_receive_count });
     queue
 }
 
-pub fn bucket(name: &str) -> Bucket {
+pub(crate) fn bucket(name: &str) -> Bucket {
     Bucket { name: name.into(), arn: bucket_arn(name), tells_event_bridge: true }
 }
 
-pub fn function(id: &str) -> Function {
+pub(crate) fn function(id: &str) -> Function {
     Function {
         logical_id: id.into(),
         name: format!("stack-{id}"),
@@ -104,7 +102,7 @@ pub fn function(id: &str) -> Function {
     }
 }
 
-pub fn queue_mapping(function: &str, queue: &str) -> QueueMapping {
+pub(crate) fn queue_mapping(function: &str, queue: &str) -> QueueMapping {
     QueueMapping {
         function: function.into(),
         queue_arn: queue_arn(queue),
@@ -117,7 +115,7 @@ pub fn queue_mapping(function: &str, queue: &str) -> QueueMapping {
     }
 }
 
-pub fn stream_mapping(function: &str) -> StreamMapping {
+pub(crate) fn stream_mapping(function: &str) -> StreamMapping {
     StreamMapping {
         function: function.into(),
         stream_arn: stream_arn(),
@@ -135,7 +133,7 @@ pub fn stream_mapping(function: &str) -> StreamMapping {
     }
 }
 
-pub fn rule(name: &str, bus: &str, pattern: Value, target: Target) -> Rule {
+pub(crate) fn rule(name: &str, bus: &str, pattern: Value, target: Target) -> Rule {
     Rule {
         name: name.into(),
         arn: format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{name}"),
@@ -146,7 +144,7 @@ pub fn rule(name: &str, bus: &str, pattern: Value, target: Target) -> Rule {
     }
 }
 
-pub fn schedule(function: &str, every_seconds: u64) -> Schedule {
+pub(crate) fn schedule(function: &str, every_seconds: u64) -> Schedule {
     Schedule {
         name: format!("every-{every_seconds}"),
         arn: format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/every-{every_seconds}"),
@@ -157,13 +155,13 @@ pub fn schedule(function: &str, every_seconds: u64) -> Schedule {
     }
 }
 
-pub fn open(stack: Stack) -> Cloud {
+pub(crate) fn open(stack: Stack) -> Cloud {
     Cloud::open(stack, Options::new(Storage::Memory, Clock::starting_at(START_MS), 1)).unwrap()
 }
 
 macro_rules! client {
     ($name:ident, $sdk:ident) => {
-        pub fn $name(cloud: &Cloud) -> $sdk::Client {
+        pub(crate) fn $name(cloud: &Cloud) -> $sdk::Client {
             let config = $sdk::Config::builder()
                 .behavior_version($sdk::config::BehaviorVersion::v2026_01_12())
                 .region($sdk::config::Region::new(REGION))
@@ -182,28 +180,28 @@ client!(events, aws_sdk_eventbridge);
 
 /// What a function was handed, in order.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<Value>>>);
+pub(crate) struct Seen(Arc<Mutex<Vec<Value>>>);
 
 impl Seen {
-    pub fn note(&self, event: Value) {
+    pub(crate) fn note(&self, event: Value) {
         self.0.lock().unwrap().push(event);
     }
 
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         self.0.lock().unwrap().clone()
     }
 
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
     /// The bodies of the messages of each batch.
-    pub fn bodies(&self) -> Vec<Vec<String>> {
+    pub(crate) fn bodies(&self) -> Vec<Vec<String>> {
         self.of_each_record(|record| record["body"].as_str().unwrap().to_owned())
     }
 
     /// The `sk` of the items of each batch.
-    pub fn items(&self) -> Vec<Vec<String>> {
+    pub(crate) fn items(&self) -> Vec<Vec<String>> {
         self.of_each_record(|record| record["dynamodb"]["Keys"]["sk"]["S"].as_str().unwrap().to_owned())
     }
 
@@ -213,7 +211,7 @@ impl Seen {
 }
 
 /// A handler made of an async function over the event.
-pub fn handler<F, R>(run: F) -> Handler
+pub(crate) fn handler<F, R>(run: F) -> Handler
 where
     F: Fn(Value) -> R + Send + Sync + 'static,
     R: Future<Output = Result<Value, FunctionError>> + Send + 'static,
@@ -222,7 +220,7 @@ where
 }
 
 /// Starts a cloud whose functions all note what they get in `seen` and then answer by `answer`.
-pub fn start(
+pub(crate) fn start(
     cloud: &Cloud,
     seen: &Seen,
     answer: impl Fn(&Value) -> Result<Value, FunctionError> + Send + Sync + 'static,
@@ -242,34 +240,34 @@ pub fn start(
         .unwrap()
 }
 
-pub fn fine(_: &Value) -> Result<Value, FunctionError> {
+pub(crate) fn fine(_: &Value) -> Result<Value, FunctionError> {
     Ok(Value::Null)
 }
 
-pub fn failure() -> FunctionError {
+pub(crate) fn failure() -> FunctionError {
     FunctionError { kind: "Broken".into(), message: "as the test wants it".into() }
 }
 
 /// The answer that names the failed items.
-pub fn failed_items<'a>(ids: impl IntoIterator<Item = &'a str>) -> Value {
+pub(crate) fn failed_items<'a>(ids: impl IntoIterator<Item = &'a str>) -> Value {
     let listed: Vec<_> = ids.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
     json!({ "batchItemFailures": listed })
 }
 
-pub fn s(text: &str) -> AttributeValue {
+pub(crate) fn s(text: &str) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-pub async fn put(client: &aws_sdk_dynamodb::Client, pk: &str, sk: &str) {
+pub(crate) async fn put(client: &aws_sdk_dynamodb::Client, pk: &str, sk: &str) {
     client.put_item().table_name(TABLE).item("pk", s(pk)).item("sk", s(sk)).send().await.unwrap();
 }
 
-pub async fn send(client: &aws_sdk_sqs::Client, queue: &str, body: &str) {
+pub(crate) async fn send(client: &aws_sdk_sqs::Client, queue: &str, body: &str) {
     client.send_message().queue_url(url(queue)).message_body(body).send().await.unwrap();
 }
 
 /// To a FIFO queue; the body is the deduplication id.
-pub async fn send_to_group(client: &aws_sdk_sqs::Client, queue: &str, group: &str, body: &str) {
+pub(crate) async fn send_to_group(client: &aws_sdk_sqs::Client, queue: &str, group: &str, body: &str) {
     client
         .send_message()
         .queue_url(url(queue))
@@ -281,7 +279,7 @@ pub async fn send_to_group(client: &aws_sdk_sqs::Client, queue: &str, group: &st
         .unwrap();
 }
 
-pub async fn receive(client: &aws_sdk_sqs::Client, queue: &str) -> Vec<aws_sdk_sqs::types::Message> {
+pub(crate) async fn receive(client: &aws_sdk_sqs::Client, queue: &str) -> Vec<aws_sdk_sqs::types::Message> {
     let received = client
         .receive_message()
         .queue_url(url(queue))
@@ -294,6 +292,6 @@ pub async fn receive(client: &aws_sdk_sqs::Client, queue: &str) -> Vec<aws_sdk_s
     received.messages.unwrap_or_default()
 }
 
-pub fn bodies(messages: &[aws_sdk_sqs::types::Message]) -> Vec<&str> {
+pub(crate) fn bodies(messages: &[aws_sdk_sqs::types::Message]) -> Vec<&str> {
     messages.iter().map(|message| message.body().unwrap()).collect()
 }
