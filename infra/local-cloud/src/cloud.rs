@@ -139,7 +139,7 @@ impl Cloud {
         }
         let stop = watch::Sender::new(false);
         let stopping = || Stopping::new(stop.subscribe());
-        let mut running = Running { stop: stop.clone(), tasks: JoinSet::new(), core: core.clone() };
+        let mut running = Running { stop: stop.clone(), tasks: JoinSet::new(), core: core.clone(), is_stopped: false };
         mappings::spawn(core, &mut running.tasks, stopping)?;
         running.tasks.spawn(deliveries::deliver(core.clone(), stopping()));
         Ok(running)
@@ -171,12 +171,14 @@ impl Cloud {
     }
 }
 
-/// The tasks of a started cloud. Dropped without `stop`, they end where they stand, as in a process that is killed.
+/// The tasks of a started cloud. Dropped without `stop`, they and every invocation end where they stand, as in a
+/// process that is killed.
 #[must_use = "a cloud runs for as long as this is kept"]
 pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     core: Arc<Core>,
+    is_stopped: bool,
 }
 
 impl Running {
@@ -184,11 +186,23 @@ impl Running {
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.tasks.join_next().await.is_some() {}
+        let mut listener = self.core.activity.listen();
+        loop {
+            listener.about_to_look();
+            if self.core.functions.is_idle() {
+                break;
+            }
+            listener.raised().await;
+        }
+        self.is_stopped = true;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if !self.is_stopped {
+            self.core.functions.kill();
+        }
         self.core.is_running.store(false, Ordering::SeqCst);
     }
 }
@@ -239,10 +253,4 @@ fn check(stack: &Stack) -> Result<(), CloudError> {
         }
     }
     Ok(())
-}
-
-impl From<crate::wire::ServiceError> for CloudError {
-    fn from(error: crate::wire::ServiceError) -> Self {
-        Self::Table { table: "cloud.db".into(), reason: error.message }
-    }
 }

@@ -139,6 +139,7 @@ pub(crate) async fn deliver(core: Arc<Core>, mut stopping: Stopping) {
             }
         };
         tokio::select! {
+            biased;
             () = stopping.asked() => break,
             () = listener.raised() => {}
             () = asleep => {}

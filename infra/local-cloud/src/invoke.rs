@@ -15,7 +15,7 @@ use tokio::time::Duration;
 use crate::clock::Clock;
 use crate::function::{FunctionError, Handler, Invocation};
 use crate::random::Random;
-use crate::signal::Signal;
+use crate::signal::{Listener, Signal};
 use crate::stack::Function;
 
 /// What made a function run.
@@ -61,6 +61,7 @@ struct Shared {
     observer: Option<InvocationObserver>,
     activity: Signal,
     running: AtomicUsize,
+    killed: Signal,
 }
 
 struct Registered {
@@ -97,13 +98,26 @@ impl Functions {
                 (function.logical_id.clone(), registered)
             })
             .collect();
-        Self(Arc::new(Shared { registered, clock, random, observer, activity, running: AtomicUsize::new(0) }))
+        Self(Arc::new(Shared {
+            registered,
+            clock,
+            random,
+            observer,
+            activity,
+            running: AtomicUsize::new(0),
+            killed: Signal::new(),
+        }))
     }
 
     pub(crate) fn register(&self, logical_id: &str, handler: Handler) {
         if let Some(registered) = self.0.registered.get(logical_id) {
             *registered.handler.lock().unwrap_or_else(PoisonError::into_inner) = Some(handler);
         }
+    }
+
+    /// Ends every invocation where it stands.
+    pub(crate) fn kill(&self) {
+        self.0.killed.raise();
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -127,6 +141,7 @@ impl Functions {
             error("ResourceNotReadyException", format!("{logical_id} has no handler before the cloud is started"))
         })?;
         let running = Running::begin(&self.0);
+        let killed = self.0.killed.listen();
         let permit = match (&registered.permits, when_busy) {
             (None, _) => None,
             (Some(permits), WhenBusy::Wait) => permits.clone().acquire_owned().await.ok(),
@@ -140,9 +155,20 @@ impl Functions {
             },
         };
         let supervised = supervise(running, registered.function.clone(), handler, event, trigger, permit);
-        tokio::spawn(supervised)
+        tokio::spawn(unless_killed(supervised, killed))
             .await
             .unwrap_or_else(|reason| Err(error("Runtime.ExitError", format!("the invocation was ended: {reason}"))))
+    }
+}
+
+async fn unless_killed(
+    supervised: impl Future<Output = Result<Value, FunctionError>>,
+    mut killed: Listener,
+) -> Result<Value, FunctionError> {
+    tokio::select! {
+        biased;
+        () = killed.raised() => Err(error("Runtime.ExitError", "the cloud was ended under the invocation".into())),
+        result = supervised => result,
     }
 }
 

@@ -97,7 +97,7 @@ impl Sqs {
         random: Arc<Random>,
         clock: Clock,
         activity: Signal,
-    ) -> Result<Self, ServiceError> {
+    ) -> rusqlite::Result<Self> {
         let queues = queues
             .iter()
             .map(|queue| (queue.name.clone(), Kept { queue: queue.clone(), signal: Signal::new() }))
@@ -109,14 +109,16 @@ impl Sqs {
 
     /// The pollers that held these messages were part of the process that is gone; nobody else will ever answer for
     /// them, so there is nothing to wait for. (On AWS the pollers outlive the function, and the time-out decides.)
-    fn release_what_a_dead_process_held(&self) -> Result<(), ServiceError> {
+    fn release_what_a_dead_process_held(&self) -> rusqlite::Result<()> {
         let now_ms = self.clock.now_ms();
-        self.store.write(|transaction| {
-            transaction.execute(
-                "UPDATE messages SET visible_at = ?1, held_by_mapping = 0 WHERE held_by_mapping = 1 AND visible_at > ?1",
-                [now_ms],
-            )?;
-            Ok(())
+        self.store.read(|connection| {
+            connection
+                .execute(
+                    "UPDATE messages SET visible_at = ?1, held_by_mapping = 0
+                     WHERE held_by_mapping = 1 AND visible_at > ?1",
+                    [now_ms],
+                )
+                .map(drop)
         })
     }
 
@@ -150,9 +152,9 @@ impl Sqs {
             .redrive
             .as_ref()
             .and_then(|redrive| self.by_arn(&redrive.dead_letter_arn).map(|dead| (redrive, dead)));
-        let mut moved = false;
+        let (mut moved, mut expired) = (false, 0);
         let received = self.store.write::<_, ServiceError>(|transaction| {
-            transaction
+            expired = transaction
                 .prepare_cached(
                     "DELETE FROM messages INDEXED BY messages_by_expiry WHERE queue = ?1 AND expires_at <= ?2",
                 )?
@@ -175,6 +177,9 @@ impl Sqs {
             }
             Ok(received)
         })?;
+        if expired > 0 {
+            self.changed(kept);
+        }
         if let Some((_, dead)) = dead_letters.filter(|_| moved) {
             self.changed(dead);
             self.changed(kept);
@@ -479,15 +484,21 @@ fn insert(
 }
 
 fn receivable(transaction: &Transaction<'_>, queue: &Queue, now_ms: i64, most: i64) -> rusqlite::Result<Vec<Message>> {
-    // While any message of a group is in flight the whole group waits: that is what keeps its order.
+    // While any message of a group is in flight the whole group waits: that is what keeps its order. Rows are looked up
+    // only for what is picked, since a busy group may have thousands of messages waiting behind the one in flight.
     let sql = if queue.fifo {
-        "SELECT * FROM messages INDEXED BY messages_in_order WHERE queue = ?1 AND visible_at <= ?2
-         AND message_group NOT IN (SELECT message_group FROM messages INDEXED BY messages_by_visibility
-                                   WHERE queue = ?1 AND visible_at > ?2 AND receipt IS NOT NULL)
-         ORDER BY sequence LIMIT ?3"
+        "SELECT * FROM messages WHERE sequence IN (
+             SELECT sequence FROM messages INDEXED BY messages_in_order
+             WHERE queue = ?1 AND visible_at <= ?2 AND message_group NOT IN (
+                 SELECT message_group FROM messages INDEXED BY messages_by_visibility
+                 WHERE queue = ?1 AND visible_at > ?2 AND receipt IS NOT NULL)
+             ORDER BY sequence LIMIT ?3)
+         ORDER BY sequence"
     } else {
-        "SELECT * FROM messages INDEXED BY messages_in_order WHERE queue = ?1 AND visible_at <= ?2
-         ORDER BY sequence LIMIT ?3"
+        "SELECT * FROM messages WHERE sequence IN (
+             SELECT sequence FROM messages INDEXED BY messages_in_order
+             WHERE queue = ?1 AND visible_at <= ?2 ORDER BY sequence LIMIT ?3)
+         ORDER BY sequence"
     };
     transaction.prepare_cached(sql)?.query_map(params![queue.name, now_ms, most], message)?.collect()
 }

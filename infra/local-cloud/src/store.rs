@@ -15,7 +15,8 @@ use crate::CloudError;
 /// Where a cloud keeps its state.
 #[derive(Clone, Debug)]
 pub enum Storage {
-    /// Survives the process, also one that is killed.
+    /// Survives the process, also one that is killed. The times in a table's stream, and of what expires there, are then
+    /// the wall clock's: the emulator takes another clock in memory only.
     Directory(PathBuf),
     /// Gone with the cloud.
     Memory,
@@ -42,7 +43,7 @@ const SCHEMA: &str = "
         held_by_mapping INTEGER NOT NULL DEFAULT 0,
         dead_letter_source TEXT
     );
-    CREATE INDEX IF NOT EXISTS messages_in_order ON messages (queue, sequence);
+    CREATE INDEX IF NOT EXISTS messages_in_order ON messages (queue, sequence, visible_at, message_group);
     CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_at);
     CREATE INDEX IF NOT EXISTS messages_by_expiry ON messages (queue, expires_at);
     CREATE TABLE IF NOT EXISTS deduplications (

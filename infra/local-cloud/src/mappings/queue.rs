@@ -44,6 +44,7 @@ pub(super) async fn run(core: Arc<Core>, mapping: QueueMapping, filters: Filters
         }
         let full = batches.len() >= most_at_once;
         tokio::select! {
+            biased;
             () = stopping.asked() => break,
             Some(_) = batches.join_next() => {}
             () = listener.raised(), if !full => {}
@@ -103,6 +104,7 @@ async fn gather(
         }
         let ends = *window_ends.get_or_insert_with(|| Instant::now() + Duration::from_secs(u64::from(window_seconds)));
         tokio::select! {
+            biased;
             () = stopping.asked() => return Ok(batch),
             () = tokio::time::sleep_until(ends) => return Ok(batch),
             () = listener.raised() => {}

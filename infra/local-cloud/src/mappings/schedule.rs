@@ -34,6 +34,7 @@ pub(super) async fn run(core: Arc<Core>, schedule: Schedule, mut stopping: Stopp
             continue;
         }
         tokio::select! {
+            biased;
             () = stopping.asked() => return,
             () = tokio::time::sleep(Duration::from_millis(due_ms.abs_diff(now_ms))) => {}
         }

@@ -108,6 +108,7 @@ pub(super) async fn run(core: Arc<Core>, mapping: StreamMapping, filters: Filter
         tasks.spawn(work(this.clone(), records, batch_size, stopping.clone()));
     }
     tokio::select! {
+        biased;
         () = stopping.asked() => {}
         () = read(&this, &filters, from, &lanes) => {}
     }
@@ -165,6 +166,7 @@ async fn work(
         while this.mapping.window_seconds > 0 && batch.len() < batch_size {
             let wanted = batch_size - batch.len();
             tokio::select! {
+                biased;
                 () = stopping.asked() => return,
                 () = tokio::time::sleep_until(window_ends) => break,
                 came = records.recv_many(&mut batch, wanted) => if came == 0 { break },
@@ -370,6 +372,7 @@ async fn paused(failures: u32, stopping: &Stopping) -> bool {
     let pause_ms = FIRST_PAUSE_MS.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_PAUSE_MS);
     let mut stopping = stopping.clone();
     tokio::select! {
+        biased;
         () = stopping.asked() => false,
         () = tokio::time::sleep(Duration::from_millis(pause_ms)) => true,
     }

@@ -16,6 +16,7 @@ const PAGE: u32 = 1000;
 pub(super) async fn run(core: Arc<Core>, mut stopping: Stopping) {
     loop {
         tokio::select! {
+            biased;
             () = stopping.asked() => return,
             () = tokio::time::sleep(EVERY) => {}
         }

@@ -209,6 +209,7 @@ impl Sqs {
                 None => deadline,
             };
             tokio::select! {
+                biased;
                 () = listener.raised() => {}
                 () = tokio::time::sleep_until(look_again) => {}
             }

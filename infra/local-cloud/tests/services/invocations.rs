@@ -123,6 +123,35 @@ async fn an_invocation_goes_on_when_its_caller_goes_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cloud_that_is_stopped_waits_for_its_invocations_and_one_that_is_dropped_ends_them() {
+    for is_stopped in [true, false] {
+        let cloud = open(with_function());
+        let seen = Seen::default();
+        let noted = seen.clone();
+        let running = cloud
+            .start(move |_| {
+                let seen = noted.clone();
+                Some(handler(move |event| {
+                    let seen = seen.clone();
+                    async move {
+                        sleep(Duration::from_secs(2)).await;
+                        seen.note(event);
+                        Ok(Value::Null)
+                    }
+                }))
+            })
+            .unwrap();
+        let ending = async {
+            sleep(Duration::from_secs(1)).await;
+            if is_stopped { running.stop().await } else { drop(running) }
+        };
+        let (answer, ()) = tokio::join!(cloud.invoke("Echo", json!({})), ending);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!((answer.is_ok(), seen.count()), if is_stopped { (true, 1) } else { (false, 0) });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cloud_starts_once_and_with_every_handler() {
     let cloud = open(with_function());
     assert!(matches!(cloud.start(|_| None), Err(CloudError::NoHandler { .. })));

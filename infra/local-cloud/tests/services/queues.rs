@@ -352,14 +352,22 @@ async fn attributes_travel_with_a_message_and_queues_describe_themselves() {
 }
 
 #[tokio::test]
-async fn messages_survive_their_process() {
-    let directory = tempfile::tempdir().unwrap();
-    let open = || {
-        let options = Options::new(Storage::Directory(directory.path().into()), Clock::wall(), 1);
-        Cloud::open(with_queues([queue("work")]), options).unwrap()
+async fn what_was_answered_survives_a_process_that_is_killed() {
+    let (alive, as_found) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let open = |directory: &tempfile::TempDir| {
+        let mut stack = with_queues([queue("work")]);
+        stack.tables.push(table());
+        Cloud::open(stack, Options::new(Storage::Directory(directory.path().into()), Clock::wall(), 1)).unwrap()
     };
-    let cloud = open();
+    let cloud = open(&alive);
     send(&sqs(&cloud), "work", "one").await;
-    drop(cloud);
-    assert_eq!(bodies(&receive(&sqs(&open()), "work").await), ["one"]);
+    put(&dynamodb(&cloud), "a", "1").await;
+    // What is in the files while the process still runs is all that a killed one leaves.
+    for file in std::fs::read_dir(alive.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), as_found.path().join(file.file_name())).unwrap();
+    }
+    let found = open(&as_found);
+    assert_eq!(bodies(&receive(&sqs(&found), "work").await), ["one"]);
+    assert_eq!(dynamodb(&found).scan().table_name(TABLE).send().await.unwrap().count(), 1);
 }
