@@ -40,7 +40,8 @@ impl Options {
     }
 }
 
-/// Every service of a stack. Cheap to clone; the state is let go when the last clone, connector and `Running` are.
+/// Every service of a stack. Cheap to clone; the state is let go when the last clone, connector and `Running` are. The
+/// handlers belong to `Running`: an SDK client within one keeps nothing alive once that is gone.
 #[derive(Clone)]
 pub struct Cloud(Arc<Core>);
 
@@ -131,11 +132,12 @@ impl Cloud {
                 Ok((function, handler))
             })
             .collect();
-        for (function, handler) in handlers? {
-            core.functions.register(&function.logical_id, handler);
-        }
+        let handlers = handlers?;
         if core.is_running.swap(true, Ordering::SeqCst) {
             return Err(CloudError::AlreadyRunning);
+        }
+        for (function, handler) in handlers {
+            core.functions.register(&function.logical_id, handler);
         }
         let stop = watch::Sender::new(false);
         let stopping = || Stopping::new(stop.subscribe());
@@ -203,6 +205,7 @@ impl Drop for Running {
         if !self.is_stopped {
             self.core.functions.kill();
         }
+        self.core.functions.forget_handlers();
         self.core.is_running.store(false, Ordering::SeqCst);
     }
 }

@@ -115,6 +115,13 @@ impl Functions {
         }
     }
 
+    /// Lets the handlers go. They hold SDK clients, those a connector, and that the cloud: kept, none would ever end.
+    pub(crate) fn forget_handlers(&self) {
+        for registered in self.0.registered.values() {
+            *registered.handler.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
     /// Ends every invocation where it stands.
     pub(crate) fn kill(&self) {
         self.0.killed.raise();
@@ -138,7 +145,7 @@ impl Functions {
             .ok_or_else(|| error("ResourceNotFoundException", format!("the stack has no function {logical_id}")))?;
         let handler = registered.handler.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let handler = handler.ok_or_else(|| {
-            error("ResourceNotReadyException", format!("{logical_id} has no handler before the cloud is started"))
+            error("ResourceNotReadyException", format!("{logical_id} has no handler while the cloud is not started"))
         })?;
         let running = Running::begin(&self.0);
         let killed = self.0.killed.listen();

@@ -16,6 +16,18 @@ pub(crate) const TARGET_PREFIX: &str = "AmazonSQS.";
 /// The sender that every message names: there are no identities here.
 pub(crate) const SENDER: &str = "AIDALOCALCLOUDSENDER0";
 
+const OF_ONE_QUEUE: [&str; 9] = [
+    "ChangeMessageVisibility",
+    "ChangeMessageVisibilityBatch",
+    "DeleteMessage",
+    "DeleteMessageBatch",
+    "GetQueueAttributes",
+    "PurgeQueue",
+    "ReceiveMessage",
+    "SendMessage",
+    "SendMessageBatch",
+];
+
 const LONGEST_WAIT_SECONDS: u32 = 20;
 const LONGEST_VISIBILITY_SECONDS: u32 = 43_200;
 
@@ -82,6 +94,7 @@ impl Sqs {
                 let kept = self.named(request.get("QueueName").and_then(Value::as_str).unwrap_or_default())?;
                 return Ok(json!({ "QueueUrl": kept.queue.url }));
             }
+            _ if !OF_ONE_QUEUE.contains(&operation) => return Err(ServiceError::unknown_operation(operation)),
             _ => {}
         }
         let kept = self.addressed(&request)?;

@@ -152,6 +152,30 @@ async fn a_cloud_that_is_stopped_waits_for_its_invocations_and_one_that_is_dropp
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_that_holds_a_client_does_not_keep_the_cloud_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || {
+        let options = Options::new(Storage::Directory(directory.path().into()), Clock::starting_at(START_MS), 1);
+        Cloud::open(with_function(), options)
+    };
+    let cloud = open().unwrap();
+    let client = sqs(&cloud);
+    let running = cloud
+        .start(move |_| {
+            let client = client.clone();
+            Some(handler(move |_| {
+                let client = client.clone();
+                async move { Ok(json!(client.list_queues().send().await.unwrap().queue_urls().len())) }
+            }))
+        })
+        .unwrap();
+    assert_eq!(cloud.invoke("Echo", json!({})).await.unwrap(), json!(0));
+    running.stop().await;
+    drop(cloud);
+    open().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cloud_starts_once_and_with_every_handler() {
     let cloud = open(with_function());
     assert!(matches!(cloud.start(|_| None), Err(CloudError::NoHandler { .. })));

@@ -1,15 +1,22 @@
 //! DynamoDB through the real SDK: what the emulator's typed calls leave out, and what survives.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::support::*;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Get, KeysAndAttributes, Put, PutRequest, ReturnConsumedCapacity, TransactGetItem,
+    AttributeValue, Get, KeysAndAttributes, Put, PutRequest, ReturnConsumedCapacity, ReturnValue, TransactGetItem,
     TransactWriteItem, WriteRequest,
 };
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use bytes::Bytes;
-use local_cloud::{CallRecord, Capacity, Clock, Cloud, CloudError, Options, Storage};
+use local_cloud::{CallRecord, Capacity, Clock, Cloud, CloudError, Connector, Options, Storage};
 use serde_json::{Value, json};
 
 fn with_table() -> local_cloud::stack::Stack {
@@ -173,6 +180,43 @@ async fn the_observer_hears_of_each_call_and_what_it_consumed() {
             ("PutItem", 200, None),
         ]
     );
+}
+
+/// Carries the first request out and loses the answer.
+#[derive(Clone, Debug)]
+struct LosesTheFirstAnswer(Connector, Arc<AtomicBool>);
+
+impl HttpConnector for LosesTheFirstAnswer {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (answered, is_first) = (self.0.call(request), !self.1.swap(true, Ordering::SeqCst));
+        HttpConnectorFuture::new(async move {
+            let answer = answered.await;
+            if is_first { Err(ConnectorError::io("the answer was lost".into())) } else { answer }
+        })
+    }
+}
+
+impl HttpClient for LosesTheFirstAnswer {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrapped_connector_can_lose_an_answer_and_the_sdk_asks_again() {
+    let cloud = open(with_table());
+    let losing = LosesTheFirstAnswer(cloud.connector(), Arc::default());
+    let config = dynamodb(&cloud).config().to_builder().http_client(losing).build();
+    let adding = aws_sdk_dynamodb::Client::from_conf(config)
+        .update_item()
+        .table_name(TABLE)
+        .key("pk", s("a"))
+        .key("sk", s("1"))
+        .update_expression("ADD n :one")
+        .expression_attribute_values(":one", AttributeValue::N("1".into()))
+        .return_values(ReturnValue::UpdatedNew);
+    let added = adding.send().await.unwrap();
+    assert_eq!(added.attributes().unwrap()["n"], AttributeValue::N("2".into()), "the lost one had been applied");
 }
 
 #[tokio::test(start_paused = true)]
