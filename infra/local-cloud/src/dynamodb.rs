@@ -1,7 +1,7 @@
 //! DynamoDB and its streams: an embedded emulator, its file, and what it leaves to the one who embeds it.
 //!
-//! The emulator decides what a request does. Here: the tables that the stack names, the checks that it makes in its
-//! HTTP layer only, an index without which each write scans the stream, the trimming of the stream, the sweep of
+//! The emulator decides what a request does. Here: the tables that the stack names, the words for a request that cannot
+//! be read, an index without which each write scans the stream, the trimming of the stream, the sweep of
 //! what has expired, the ARNs of the stack, and a signal to whoever reads a stream. Not here: creating or changing
 //! tables by request, and PartiQL.
 
@@ -40,15 +40,10 @@ pub(crate) struct DynamoDb {
     database: Database,
     /// The way to the stream's records behind the emulator's back; a database in memory has none.
     side_door: Option<Mutex<Connection>>,
-    tables: BTreeMap<String, Served>,
+    tables: BTreeMap<String, Table>,
     region: String,
     pub(crate) written: Signal,
     activity: Signal,
-}
-
-struct Served {
-    table: Table,
-    key: Vec<String>,
 }
 
 /// A record of a stream, with the number by which it is ordered.
@@ -72,7 +67,7 @@ impl DynamoDb {
         let mut tables = BTreeMap::new();
         for table in &stack.tables {
             create(&database, store, table)?;
-            tables.insert(table.name.clone(), Served { table: table.clone(), key: key_attributes(&table.create) });
+            tables.insert(table.name.clone(), table.clone());
         }
         Ok(Self { database, side_door, tables, region: stack.region.clone(), written: Signal::new(), activity })
     }
@@ -133,7 +128,7 @@ impl DynamoDb {
 
     /// Deletes what has expired; each deletion is a record of the stream like any other.
     pub(crate) fn sweep_expired(&self) -> Result<usize, String> {
-        if !self.tables.values().any(|served| served.table.ttl_attribute.is_some()) {
+        if !self.tables.values().any(|table| table.ttl_attribute.is_some()) {
             return Ok(0);
         }
         let deleted = self.database.sweep_ttl().map_err(|error| error.to_string())?;
@@ -145,7 +140,7 @@ impl DynamoDb {
     }
 
     pub(crate) fn table_of_stream(&self, stream_arn: &str) -> Option<&Table> {
-        self.tables.values().map(|served| &served.table).find(|table| table.stream_arn.as_deref() == Some(stream_arn))
+        self.tables.values().find(|table| table.stream_arn.as_deref() == Some(stream_arn))
     }
 }
 
@@ -161,11 +156,6 @@ fn stored_sequence(public: &str) -> Option<i64> {
 #[expect(clippy::cast_possible_truncation, reason = "a time in whole seconds")]
 fn whole(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64))
-}
-
-fn key_attributes(create: &Value) -> Vec<String> {
-    let schema = create.get("KeySchema").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    schema.iter().filter_map(|key| Some(key.get("AttributeName")?.as_str()?.to_owned())).collect()
 }
 
 fn open_file(path: &Path) -> Result<(Database, Connection), CloudError> {

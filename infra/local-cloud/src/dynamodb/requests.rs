@@ -1,10 +1,6 @@
 //! One request to DynamoDB or its streams: from the wire's JSON to the emulator's types and back.
 
-use std::collections::{BTreeSet, HashMap};
-
 use dynoxide::DynoxideError;
-use dynoxide::actions::transact_write_items::{TransactWriteItem, TransactWriteItemsRequest};
-use dynoxide::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -65,10 +61,7 @@ impl DynamoDb {
             "Scan" => call(body, |request| database.scan(request)),
             "BatchGetItem" => call(body, |request| database.batch_get_item(request)),
             "BatchWriteItem" => call(body, |request| database.batch_write_item(request)),
-            "TransactWriteItems" => call(body, |request| {
-                self.refuse_one_item_twice(&request)?;
-                database.transact_write_items(request)
-            }),
+            "TransactWriteItems" => call(body, |request| database.transact_write_items(request)),
             "TransactGetItems" => call(body, |request| database.transact_get_items(request)),
             "DescribeTable" => call(body, |request| database.describe_table(request)),
             "ListTables" => call(body, |request| database.list_tables(request)),
@@ -81,36 +74,17 @@ impl DynamoDb {
         }
     }
 
-    fn refuse_one_item_twice(&self, request: &TransactWriteItemsRequest) -> Result<(), DynoxideError> {
-        let mut seen = BTreeSet::new();
-        for action in &request.transact_items {
-            let Some((table, attributes)) = subject(action) else { continue };
-            let Some(served) = self.tables.get(table) else { continue };
-            let key: Vec<Option<String>> = served
-                .key
-                .iter()
-                .map(|name| attributes.get(name).and_then(|value| serde_json::to_string(value).ok()))
-                .collect();
-            if !seen.insert((table, key)) {
-                return Err(DynoxideError::ValidationException(
-                    "Transaction request cannot include multiple operations on one item".into(),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// The emulator's ARNs name no real region; the stack's are what everyone else here goes by.
     fn rename_arns(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
                 let Some(rest) = text.strip_prefix(EMULATED_ARN) else { return };
                 let (name, detail) = rest.split_once('/').map_or((rest, None), |(name, detail)| (name, Some(detail)));
-                let Some(served) = self.tables.get(name) else { return };
-                *text = match (detail, &served.table.stream_arn) {
-                    (None, _) => served.table.arn.clone(),
+                let Some(table) = self.tables.get(name) else { return };
+                *text = match (detail, &table.stream_arn) {
+                    (None, _) => table.arn.clone(),
                     (Some(detail), Some(stream_arn)) if detail.starts_with("stream/") => stream_arn.clone(),
-                    (Some(detail), _) => format!("{}/{detail}", served.table.arn),
+                    (Some(detail), _) => format!("{}/{detail}", table.arn),
                 };
             }
             Value::Array(items) => items.iter_mut().for_each(|item| self.rename_arns(item)),
@@ -156,18 +130,6 @@ fn unreadable(error: &serde_json::Error) -> DynoxideError {
         DynoxideError::ValidationException(text.into())
     } else {
         DynoxideError::SerializationException(text.into())
-    }
-}
-
-fn subject(action: &TransactWriteItem) -> Option<(&str, &HashMap<String, AttributeValue>)> {
-    if let Some(put) = &action.put {
-        Some((&put.table_name, &put.item))
-    } else if let Some(update) = &action.update {
-        Some((&update.table_name, &update.key))
-    } else if let Some(delete) = &action.delete {
-        Some((&delete.table_name, &delete.key))
-    } else {
-        action.condition_check.as_ref().map(|check| (check.table_name.as_str(), &check.key))
     }
 }
 
