@@ -104,6 +104,21 @@ async fn a_failed_function_deletes_nothing_and_the_third_time_goes_to_the_dead_l
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_dead_letters_a_failing_message_ends_with_its_retention() {
+    let mut stack = mapped("work");
+    stack.queues[0].redrive = None;
+    stack.queues[0].retention_seconds = 100;
+    let cloud = open(stack);
+    send(&sqs(&cloud), "work", "poison").await;
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, |_| Err(failure()));
+    let began = Instant::now();
+    cloud.settled().await;
+    assert_eq!((seen.count(), began.elapsed()), (4, Duration::from_secs(120)), "at 0, 30, 60 and 90 seconds");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_cannot_be_understood_fails_the_whole_batch() {
     for answer in [
         json!({"batchItemFailures": [{"itemIdentifier": "nobody"}]}),
