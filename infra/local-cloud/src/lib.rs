@@ -6,8 +6,31 @@
 //! the real ones; they speak their real protocol to a connector that answers in the process.
 
 mod clock;
+mod cloud;
+mod connector;
+mod dates;
+mod deliveries;
+mod dynamodb;
+mod error;
+mod event_bridge;
 mod function;
+mod invoke;
+mod mappings;
+mod pattern;
+mod random;
+mod s3;
+mod signal;
+mod sqs;
 pub mod stack;
+mod store;
+mod wire;
 
 pub use clock::Clock;
+pub use cloud::{Cloud, Options, Running};
+pub use connector::{CallObserver, CallRecord, Connector};
+pub use dynamodb::Capacity;
+pub use error::CloudError;
 pub use function::{FunctionError, Handler, Invocation};
+pub use invoke::{InvocationObserver, InvocationRecord, Outcome, Trigger};
+pub use sqs::QueueDepth;
+pub use store::Storage;

@@ -1,0 +1,12 @@
+//! The services as the real SDK clients and the functions see them, on virtual time: one test for each rule.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
+
+mod events;
+mod invocations;
+mod objects;
+mod queue_mappings;
+mod queues;
+mod stream_mappings;
+mod support;
+mod tables;

@@ -1,0 +1,326 @@
+//! From a queue to a function: what is handed over, what is deleted, what comes again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use local_cloud::stack::Stack;
+use local_cloud::{Clock, Cloud, CloudError, Options, QueueDepth, Storage};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::support::*;
+
+/// A queue `work`, or `work.fifo`, with dead letters after three receives, read by `Worker`.
+fn mapped(name: &str) -> Stack {
+    let dead = if name.ends_with(".fifo") { "dead.fifo" } else { "dead" };
+    let mut stack = stack();
+    stack.functions.push(function("Worker"));
+    stack.queues.push(with_dead_letters(queue(name), dead, 3));
+    stack.queues.push(queue(dead));
+    stack.queue_mappings.push(queue_mapping("Worker", name));
+    stack
+}
+
+fn id_of(event: &Value, body: &str) -> String {
+    let records = event["Records"].as_array().unwrap();
+    let record = records.iter().find(|record| record["body"] == body).unwrap();
+    record["messageId"].as_str().unwrap().to_owned()
+}
+
+fn has(event: &Value, body: &str) -> bool {
+    event["Records"].as_array().unwrap().iter().any(|record| record["body"] == body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_arrives_at_once_with_everything_that_aws_tells() {
+    let cloud = open(mapped("work.fifo"));
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    let began = Instant::now();
+    send_to_group(&sqs(&cloud), "work.fifo", "g", "hello").await;
+    cloud.settled().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let mut record = seen.events()[0]["Records"][0].clone();
+    let handle = record["receiptHandle"].take();
+    let id = record["messageId"].take();
+    assert!(handle.as_str().is_some_and(|text| !text.is_empty()) && id.as_str().is_some_and(|text| text.len() == 36));
+    assert_eq!(
+        record,
+        json!({
+            "messageId": null,
+            "receiptHandle": null,
+            "body": "hello",
+            "attributes": {
+                "ApproximateReceiveCount": "1",
+                "ApproximateFirstReceiveTimestamp": START_MS.to_string(),
+                "SentTimestamp": START_MS.to_string(),
+                "SenderId": "AIDALOCALCLOUDSENDER0",
+                "MessageGroupId": "g",
+                "MessageDeduplicationId": "hello",
+                "SequenceNumber": "10000000000000000001",
+            },
+            "messageAttributes": {},
+            "md5OfBody": "5d41402abc4b2a76b9719d911017c592",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": queue_arn("work.fifo"),
+            "awsRegion": REGION,
+        })
+    );
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_named_failures_come_again() {
+    let cloud = open(mapped("work"));
+    for body in ["good", "bad"] {
+        send(&sqs(&cloud), "work", body).await;
+    }
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, {
+        let times = AtomicUsize::new(0);
+        move |event| match times.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(failed_items([id_of(event, "bad").as_str()])),
+            _ => Ok(failed_items([])),
+        }
+    });
+    let began = Instant::now();
+    cloud.settled().await;
+    assert_eq!(seen.bodies(), [vec!["good", "bad"], vec!["bad"]]);
+    assert_eq!(began.elapsed(), Duration::from_secs(30), "after its visibility time-out");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_function_deletes_nothing_and_the_third_time_goes_to_the_dead_letters() {
+    let cloud = open(mapped("work"));
+    send(&sqs(&cloud), "work", "poison").await;
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, |_| Err(failure()));
+    cloud.settled().await;
+    assert_eq!(seen.bodies(), vec![vec!["poison"]; 3]);
+    assert_eq!(cloud.queue_depths()["dead"], QueueDepth { visible: 1, in_flight: 0, delayed: 0 });
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_dead_letters_a_failing_message_ends_with_its_retention() {
+    let mut stack = mapped("work");
+    stack.queues[0].redrive = None;
+    stack.queues[0].retention_seconds = 100;
+    let cloud = open(stack);
+    send(&sqs(&cloud), "work", "poison").await;
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, |_| Err(failure()));
+    let began = Instant::now();
+    cloud.settled().await;
+    assert_eq!((seen.count(), began.elapsed()), (4, Duration::from_secs(120)), "at 0, 30, 60 and 90 seconds");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_understood_fails_the_whole_batch() {
+    for answer in [
+        json!({"batchItemFailures": [{"itemIdentifier": "nobody"}]}),
+        json!({"batchItemFailures": [{"itemIdentifier": ""}]}),
+    ] {
+        let cloud = open(mapped("work"));
+        send(&sqs(&cloud), "work", "one").await;
+        let seen = Seen::default();
+        let running = start(&cloud, &seen, move |_| Ok(answer.clone()));
+        cloud.settled().await;
+        assert_eq!((seen.count(), cloud.queue_depths()["dead"].visible), (3, 1));
+        running.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_not_looked_for_where_the_mapping_does_not_ask() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].reports_item_failures = false;
+    let cloud = open(stack);
+    send(&sqs(&cloud), "work", "one").await;
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, |event| Ok(failed_items([id_of(event, "one").as_str()])));
+    cloud.settled().await;
+    assert_eq!((seen.count(), cloud.queue_depths()["work"]), (1, QueueDepth::default()));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_go_in_parallel_and_each_in_order() {
+    let mut stack = mapped("work.fifo");
+    stack.queue_mappings[0].batch_size = 1;
+    let cloud = open(stack);
+    let client = sqs(&cloud);
+    for body in ["a1", "a2", "b1", "b2"] {
+        send_to_group(&client, "work.fifo", &body[..1], body).await;
+    }
+    let log: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
+    let (kept, began) = (log.clone(), Instant::now());
+    let running = cloud
+        .start(move |_| {
+            let log = kept.clone();
+            Some(handler(move |event| {
+                let log = log.clone();
+                async move {
+                    let body = event["Records"][0]["body"].as_str().unwrap().to_owned();
+                    log.lock().unwrap().push((began.elapsed().as_secs(), body));
+                    sleep(Duration::from_secs(1)).await;
+                    Ok(Value::Null)
+                }
+            }))
+        })
+        .unwrap();
+    cloud.settled().await;
+    let mut log = log.lock().unwrap().clone();
+    log.sort();
+    let expected = [(0, "a1"), (0, "b1"), (1, "a2"), (1, "b2")].map(|(at, body)| (at, body.to_owned()));
+    assert_eq!(log, expected);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_batches_than_the_mapping_allows_are_under_way() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].batch_size = 1;
+    stack.queue_mappings[0].max_concurrency = Some(2);
+    let cloud = open(stack);
+    for body in ["1", "2", "3", "4", "5"] {
+        send(&sqs(&cloud), "work", body).await;
+    }
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (now.clone(), most.clone());
+    let running = cloud
+        .start(move |_| {
+            let (now, most) = (counted.clone(), highest.clone());
+            Some(handler(move |_| {
+                let (now, most) = (now.clone(), most.clone());
+                async move {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    sleep(Duration::from_secs(1)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    Ok(Value::Null)
+                }
+            }))
+        })
+        .unwrap();
+    let began = Instant::now();
+    cloud.settled().await;
+    assert_eq!((most.load(Ordering::SeqCst), began.elapsed()), (2, Duration::from_secs(3)));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fifo_batch_holds_ten_at_most_and_may_hold_several_groups() {
+    let mut stack = mapped("work.fifo");
+    stack.queue_mappings[0].batch_size = 100;
+    let cloud = open(stack);
+    for n in 0..12 {
+        send_to_group(&sqs(&cloud), "work.fifo", &format!("g{}", n % 2), &n.to_string()).await;
+    }
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    cloud.settled().await;
+    assert_eq!(seen.bodies().iter().map(Vec::len).collect::<Vec<_>>(), [10, 2]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_gathers_until_it_ends_or_the_batch_is_full() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].window_seconds = 5;
+    stack.queue_mappings[0].batch_size = 3;
+    let cloud = open(stack);
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    let (client, began) = (sqs(&cloud), Instant::now());
+    send(&client, "work", "1").await;
+    sleep(Duration::from_secs(2)).await;
+    send(&client, "work", "2").await;
+    cloud.settled().await;
+    assert_eq!((seen.bodies(), began.elapsed()), (vec![vec!["1".into(), "2".into()]], Duration::from_secs(5)));
+    for body in ["3", "4", "5"] {
+        send(&client, "work", body).await;
+    }
+    cloud.settled().await;
+    assert_eq!((seen.bodies()[1].len(), began.elapsed()), (3, Duration::from_secs(5)));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_filter_does_not_let_through_is_deleted_unseen() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].filters = vec![json!({"body": {"kind": ["wanted"]}})];
+    let cloud = open(stack);
+    for body in [r#"{"kind":"wanted"}"#, r#"{"kind":"other"}"#, "no JSON"] {
+        send(&sqs(&cloud), "work", body).await;
+    }
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    cloud.settled().await;
+    assert_eq!(seen.bodies(), [[r#"{"kind":"wanted"}"#]]);
+    assert_eq!(cloud.queue_depths()["work"], QueueDepth::default());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_that_is_not_understood_keeps_the_cloud_from_opening() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].filters = vec![json!({"body": {"ip": [{"cidr": "10.0.0.0/8"}]}})];
+    let refused = Cloud::open(stack, Options::new(Storage::Memory, Clock::starting_at(START_MS), 1)).err().unwrap();
+    assert!(matches!(&refused, CloudError::Pattern { .. }), "{refused}");
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].queue_arn = queue_arn("absent");
+    let refused = Cloud::open(stack, Options::new(Storage::Memory, Clock::starting_at(START_MS), 1)).err().unwrap();
+    assert!(matches!(&refused, CloudError::Dangling { .. }), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_process_held_is_visible_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let reopen = || {
+        let options = Options::new(Storage::Directory(directory.path().into()), Clock::starting_at(START_MS), 1);
+        Cloud::open(mapped("work"), options).unwrap()
+    };
+    let cloud = reopen();
+    send(&sqs(&cloud), "work", "one").await;
+    let running = start(&cloud, &Seen::default(), |_| Err(failure()));
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(cloud.queue_depths()["work"].in_flight, 1);
+    drop(running);
+    // The tasks that were aborted let go of the directory when the runtime gets to them.
+    tokio::task::yield_now().await;
+    drop(cloud);
+    let (cloud, seen) = (reopen(), Seen::default());
+    assert_eq!(cloud.queue_depths()["work"].visible, 1);
+    let running = start(&cloud, &seen, fine);
+    cloud.settled().await;
+    assert!(has(&seen.events()[0], "one"));
+    assert_eq!(seen.events()[0]["Records"][0]["attributes"]["ApproximateReceiveCount"], "2");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_lets_what_is_under_way_finish_and_takes_up_nothing_new() {
+    let mut stack = mapped("work");
+    stack.queue_mappings[0].batch_size = 1;
+    stack.queue_mappings[0].max_concurrency = Some(1);
+    let cloud = open(stack);
+    for body in ["first", "second"] {
+        send(&sqs(&cloud), "work", body).await;
+    }
+    let running = cloud
+        .start(|_| {
+            Some(handler(|_| async {
+                sleep(Duration::from_secs(3)).await;
+                Ok(Value::Null)
+            }))
+        })
+        .unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    running.stop().await;
+    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    assert_eq!(cloud.queue_depths()["work"], QueueDepth { visible: 1, in_flight: 0, delayed: 0 });
+}
