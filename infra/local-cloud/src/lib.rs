@@ -8,6 +8,8 @@
 mod clock;
 mod function;
 pub mod stack;
+mod template;
 
 pub use clock::Clock;
 pub use function::{FunctionError, Handler, Invocation};
+pub use template::{Settings, TemplateError};
