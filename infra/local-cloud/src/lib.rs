@@ -6,6 +6,7 @@
 //! the real ones; they speak their real protocol to a connector that answers in the process.
 
 mod clock;
+pub mod edge;
 mod function;
 pub mod stack;
 mod template;
