@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     routes::Match,
-    text::{common_log_time, query_decoded},
+    text::{common_log_time, percent_decoded, query_decoded},
 };
 
 /// What the edge knows of a request beside the request itself.
@@ -37,7 +37,7 @@ pub(super) fn common(request: &Request<Bytes>, found: &Match<'_>, context: &Cont
     };
     set("version", json!("2.0"));
     set("routeKey", json!(found.key()));
-    set("rawPath", json!(request.uri().path()));
+    set("rawPath", json!(decoded_path(request)));
     set("rawQueryString", json!(request.uri().query().unwrap_or_default()));
     let cookies = cookies(headers);
     if !cookies.is_empty() {
@@ -83,7 +83,7 @@ fn request_context(request: &Request<Bytes>, found: &Match<'_>, context: &Contex
         "domainPrefix": api_id,
         "http": {
             "method": request.method().as_str(),
-            "path": request.uri().path(),
+            "path": decoded_path(request),
             "protocol": if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             "sourceIp": peer.to_string(),
             "userAgent": agent,
@@ -94,6 +94,11 @@ fn request_context(request: &Request<Bytes>, found: &Match<'_>, context: &Contex
         "time": common_log_time(*now_ms),
         "timeEpoch": now_ms,
     })
+}
+
+/// Its name notwithstanding, `rawPath` is decoded by an HTTP API; `rawQueryString` is as it was sent.
+fn decoded_path(request: &Request<Bytes>) -> String {
+    percent_decoded(request.uri().path())
 }
 
 /// Lower-case names, values of one name folded with commas. Cookies have a field of their own.
@@ -240,7 +245,7 @@ mod tests {
     fn what_has_nothing_to_say_is_absent_and_variables_are_decoded() {
         let request = Request::post("/things/a%20b").body(b"".as_slice()).unwrap();
         let event = event(request, "/things/{id}", None);
-        assert_eq!(event["pathParameters"], json!({"id": "a b"}));
+        assert_eq!((&event["pathParameters"], &event["rawPath"]), (&json!({"id": "a b"}), &json!("/things/a b")));
         assert_eq!((&event["routeKey"], &event["isBase64Encoded"]), (&json!("POST /things/{id}"), &json!(false)));
         for absent in ["body", "cookies", "queryStringParameters", "stageVariables"] {
             assert_eq!(event.get(absent), None, "{absent}");

@@ -20,7 +20,7 @@ use std::{
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, uri::Authority};
 use serde_json::{Map, Value};
 
 use self::{authorizer::Verdict, event::Context, routes::Match};
@@ -119,6 +119,9 @@ impl Inner {
         }
         if header_bytes(request) > MOST_HEADER_BYTES {
             return answer::message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+        }
+        if request.headers().get_all(header::HOST).iter().any(|host| Authority::try_from(host.as_bytes()).is_err()) {
+            return answer::message(StatusCode::BAD_REQUEST, "Bad Request");
         }
         let path = self.behind_stage(request.uri().path());
         let Some(found) = path.and_then(|path| routes::find(&self.api.routes, request.method().as_str(), path)) else {
