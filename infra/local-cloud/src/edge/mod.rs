@@ -140,8 +140,8 @@ impl Inner {
             Err(refusal) => return *refusal,
         };
         let event = event::for_function(event, caller, request);
-        // A long body is longer still as an event.
-        if request.body().len() > MOST_PAYLOAD_BYTES / 4 && event.to_string().len() > MOST_PAYLOAD_BYTES {
+        // A long body is longer still as an event: up to six times, where all of it is escaped.
+        if request.body().len() > MOST_PAYLOAD_BYTES / 8 && event.to_string().len() > MOST_PAYLOAD_BYTES {
             return answer::too_long();
         }
         let function = &found.route.function;
