@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region, SharedHttpClient};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+pub use aws_sdk_dynamodb::config::{HttpClient, SharedHttpClient};
 use aws_smithy_http_client::tls;
 
 use crate::config::Config;
@@ -30,6 +31,11 @@ pub fn network() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https()
+}
+
+/// Another way to the services than the network.
+pub fn shared(client: impl HttpClient + 'static) -> SharedHttpClient {
+    SharedHttpClient::new(client)
 }
 
 macro_rules! client {

@@ -152,13 +152,15 @@ pub struct HttpApi {
     pub stage: String,
     pub routes: Vec<Route>,
     pub authorizers: BTreeMap<String, Authorizer>,
+    /// What guards a route that says nothing else. The routes have it already.
+    pub default_authorizer: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct Route {
     /// `GET`, or `ANY`.
     pub method: String,
-    /// `/orders/{id}`, `/files/{rest+}`.
+    /// `/things/{id}`, `/files/{rest+}`, or `$default`.
     pub path: String,
     pub function: String,
     /// The name of an authorizer; `None` is open to everyone.

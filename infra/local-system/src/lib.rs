@@ -1,0 +1,165 @@
+//! The functions on the local cloud: the whole system in one process, as the template describes it.
+//!
+//! Here the two halves meet that know nothing of each other: `local-cloud`, which knows the services, and `functions`,
+//! which are the product. The command, the benchmarks, the simulator and the tests all start the system here, so what
+//! is tested is what is served.
+
+mod identity;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::Timestamp;
+use local_cloud::edge::{Edge, Invoke};
+use local_cloud::stack::Stack;
+use local_cloud::{Cloud, CloudError, Connector, FunctionError, Handler, Running, Settings, TemplateError};
+use platform::aws::SharedHttpClient;
+use platform::config::ConfigError;
+use platform::runtime::Invocation;
+use platform::{App, Clock, Config};
+
+pub use identity::{LOCAL_ISSUER, believe_headers};
+
+/// The template that is deployed, and served.
+pub const TEMPLATE: &str = include_str!("../../../template.yaml");
+/// The stack's name where nobody says otherwise.
+pub const STACK_NAME: &str = "paidonce";
+
+/// How the system is started.
+pub struct Options {
+    pub cloud: local_cloud::Options,
+    pub template: String,
+    pub stack_name: String,
+    /// The template's parameters that are not left at their defaults.
+    pub parameters: BTreeMap<String, String>,
+    /// Believe `X-User-Id`. Only a machine of one's own may.
+    pub believe_headers: bool,
+    /// What the functions reach the services through: the connector, or something around it that loses answers.
+    pub network: fn(Connector) -> SharedHttpClient,
+}
+
+impl Options {
+    pub fn new(cloud: local_cloud::Options) -> Self {
+        Self {
+            cloud,
+            template: TEMPLATE.to_owned(),
+            stack_name: STACK_NAME.to_owned(),
+            parameters: BTreeMap::new(),
+            believe_headers: true,
+            network: |connector| platform::aws::shared(connector),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the template cannot be served: {0}")]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Cloud(#[from] CloudError),
+    #[error("function {function}: {error}")]
+    Config { function: String, error: ConfigError },
+    #[error("the template has no HTTP API")]
+    NoApi,
+}
+
+/// The running system.
+pub struct System {
+    pub cloud: Cloud,
+    pub edge: Edge,
+    app: Arc<App>,
+    running: Running,
+}
+
+impl System {
+    /// Opens the state and starts everything. Call it inside a runtime.
+    pub fn start(options: Options) -> Result<Self, StartError> {
+        let Options { cloud: cloud_options, template, stack_name, parameters, believe_headers, network } = options;
+        let settings = Settings { parameters, ..Settings::new(stack_name) };
+        let stack = Stack::from_template(&template, &settings)?;
+        let seed = cloud_options.seed;
+        let cloud = Cloud::open(stack, cloud_options)?;
+        let apps = Apps::make(&cloud, network(cloud.connector()), seed)?;
+        let app = apps.any()?;
+        let running = cloud.start(|function| apps.handler(function))?;
+        let invoke: Invoke = {
+            let cloud = cloud.clone();
+            Arc::new(move |logical_id, event| {
+                let (cloud, logical_id) = (cloud.clone(), logical_id.to_owned());
+                Box::pin(async move { cloud.invoke(&logical_id, event).await })
+            })
+        };
+        let trusted = believe_headers.then(identity::trusted);
+        let edge = Edge::new(cloud.stack(), cloud.clock().clone(), seed, invoke, trusted).ok_or(StartError::NoApi)?;
+        Ok(Self { cloud, edge, app, running })
+    }
+
+    /// What the functions are handed, for reading what they wrote.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// A call of the HTTP API from this machine.
+    pub async fn call(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        self.edge.answer(request, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+    }
+
+    /// Resolves when nothing is left to do.
+    pub async fn settled(&self) {
+        self.cloud.settled().await;
+    }
+
+    /// Takes up nothing new and lets everything in flight finish.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+/// One app for each set of variables, so functions that are configured alike share their clients.
+struct Apps {
+    by_environment: BTreeMap<BTreeMap<String, String>, Arc<App>>,
+}
+
+impl Apps {
+    fn make(cloud: &Cloud, http: SharedHttpClient, seed: u64) -> Result<Self, StartError> {
+        let clock = cloud.clock().clone();
+        let clock = Clock::new(move || Timestamp::from_millis(clock.now_ms()));
+        let mut by_environment = BTreeMap::new();
+        for (function, number) in cloud.stack().functions.iter().zip(1..) {
+            let variables = &function.environment;
+            if by_environment.contains_key(variables) {
+                continue;
+            }
+            let region = cloud.stack().region.clone();
+            let read = |name: &str| match name {
+                "AWS_REGION" => Some(region.clone()),
+                name => variables.get(name).cloned(),
+            };
+            let config = Config::read(read)
+                .map_err(|error| StartError::Config { function: function.logical_id.clone(), error })?;
+            let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number);
+            let app = App::new(config, http.clone(), clock.clone(), seed);
+            by_environment.insert(variables.clone(), Arc::new(app));
+        }
+        Ok(Self { by_environment })
+    }
+
+    fn any(&self) -> Result<Arc<App>, StartError> {
+        self.by_environment.values().next().cloned().ok_or(StartError::NoApi)
+    }
+
+    fn handler(&self, function: &local_cloud::stack::Function) -> Option<Handler> {
+        let app = Arc::clone(self.by_environment.get(&function.environment)?);
+        let function = *functions::by_handler(&function.handler)?;
+        Some(Arc::new(move |invocation: local_cloud::Invocation| {
+            let app = Arc::clone(&app);
+            Box::pin(async move {
+                let deadline = Timestamp::from_millis(invocation.deadline_ms);
+                let answer = function.invoke(app, invocation.event, Invocation { deadline }).await;
+                answer.map_err(|failed| FunctionError { kind: "Failed".to_owned(), message: failed.0 })
+            })
+        }))
+    }
+}
