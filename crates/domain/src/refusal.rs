@@ -37,25 +37,36 @@ pub enum Refusal {
     OrderNotFound,
 }
 
-impl Refusal {
-    /// The stable name on the wire.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::AmountMalformed => "amount_malformed",
-            Self::AmountHasSign => "amount_has_sign",
-            Self::AmountHasExponent => "amount_has_exponent",
-            Self::AmountTooPrecise { .. } => "amount_too_precise",
-            Self::AmountTooLarge => "amount_too_large",
-            Self::AmountNotPositive => "amount_not_positive",
-            Self::BalanceTooLarge => "balance_too_large",
-            Self::CurrencyUnknown => "currency_unknown",
-            Self::CurrencyNotOfThisStack { .. } => "currency_not_of_this_stack",
-            Self::DescriptionTooLong => "description_too_long",
-            Self::DescriptionHasControlCharacters => "description_has_control_characters",
-            Self::IfUnpaidUnknown => "if_unpaid_unknown",
-            Self::KeyUsedForAnotherRequest => "key_used_for_another_request",
-            Self::AccountNotFound => "account_not_found",
-            Self::OrderNotFound => "order_not_found",
+macro_rules! codes {
+    ($($variant:pat => $code:literal,)*) => {
+        impl Refusal {
+            /// Every code that there is.
+            pub const CODES: &'static [&'static str] = &[$($code),*];
+
+            /// The stable name on the wire.
+            pub const fn code(&self) -> &'static str {
+                match self {
+                    $($variant => $code,)*
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    Self::AmountMalformed => "amount_malformed",
+    Self::AmountHasSign => "amount_has_sign",
+    Self::AmountHasExponent => "amount_has_exponent",
+    Self::AmountTooPrecise { .. } => "amount_too_precise",
+    Self::AmountTooLarge => "amount_too_large",
+    Self::AmountNotPositive => "amount_not_positive",
+    Self::BalanceTooLarge => "balance_too_large",
+    Self::CurrencyUnknown => "currency_unknown",
+    Self::CurrencyNotOfThisStack { .. } => "currency_not_of_this_stack",
+    Self::DescriptionTooLong => "description_too_long",
+    Self::DescriptionHasControlCharacters => "description_has_control_characters",
+    Self::IfUnpaidUnknown => "if_unpaid_unknown",
+    Self::KeyUsedForAnotherRequest => "key_used_for_another_request",
+    Self::AccountNotFound => "account_not_found",
+    Self::OrderNotFound => "order_not_found",
 }

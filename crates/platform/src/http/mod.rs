@@ -4,7 +4,7 @@
 mod fields;
 mod problem;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::Timestamp;
 use domain::ids::{CustomerId, IdempotencyKey};
@@ -141,9 +141,8 @@ impl Request {
 }
 
 impl Caller {
-    fn from_context(fields: &std::collections::HashMap<String, serde_json::Value>, now: Timestamp) -> Option<Self> {
-        // Under `lambda`, as payload format 2.0 has it.
-        let context = fields.get("lambda")?;
+    /// `context` is what the authorizer function said, which payload format 2.0 puts under `lambda`.
+    fn from_context(context: &HashMap<String, serde_json::Value>, now: Timestamp) -> Option<Self> {
         let text = |name: &str| context.get(name).and_then(serde_json::Value::as_str);
         let (issuer, subject) = (text(context::ISSUER)?, text(context::SUBJECT)?);
         if let Some(expires_at) = context.get(context::EXPIRES_AT) {
