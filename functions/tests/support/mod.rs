@@ -20,6 +20,16 @@ pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     System::start(change(Options::new(cloud))).unwrap()
 }
 
+/// Over a network whose calls meet the fates of a plan.
+pub(crate) fn faulty(plan: local_cloud::Plan) -> System {
+    system_with(|mut options| {
+        options.network = std::sync::Arc::new(move |connector| {
+            platform::aws::shared(local_cloud::FaultyConnector::new(connector, plan.clone()))
+        });
+        options
+    })
+}
+
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) replayed: bool,

@@ -27,6 +27,9 @@ pub const TEMPLATE: &str = include_str!("../../../template.yaml");
 /// The stack's name where nobody says otherwise.
 pub const STACK_NAME: &str = "paidonce";
 
+/// The way from the functions to the services.
+pub type Network = Arc<dyn Fn(Connector) -> SharedHttpClient + Send + Sync>;
+
 /// How the system is started.
 pub struct Options {
     pub cloud: local_cloud::Options,
@@ -37,7 +40,7 @@ pub struct Options {
     /// Believe `X-User-Id`. Only a machine of one's own may.
     pub believe_headers: bool,
     /// What the functions reach the services through: the connector, or something around it that loses answers.
-    pub network: fn(Connector) -> SharedHttpClient,
+    pub network: Network,
 }
 
 impl Options {
@@ -48,7 +51,7 @@ impl Options {
             stack_name: STACK_NAME.to_owned(),
             parameters: BTreeMap::new(),
             believe_headers: true,
-            network: |connector| platform::aws::shared(connector),
+            network: Arc::new(|connector| platform::aws::shared(connector)),
         }
     }
 }
