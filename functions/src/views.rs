@@ -220,3 +220,66 @@ pub(crate) fn notification(notification: &Notification) -> NotificationView<'_> 
         created_at: notification.at.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId};
+    use domain::orders::{Step, WaitingFor};
+    use domain::text::Description;
+    use domain::{Currency, Timestamp};
+
+    use super::*;
+
+    fn customer() -> CustomerId {
+        CustomerId::of("local", "alice")
+    }
+
+    fn key() -> IdempotencyKey {
+        IdempotencyKey::parse("k").unwrap()
+    }
+
+    fn order(state: OrderState) -> Order {
+        let at = Timestamp::from_millis(1_795_240_383_007);
+        Order {
+            id: OrderId::of(&customer(), &key()),
+            customer: customer(),
+            amount: Amount::from_minor(150_099).unwrap(),
+            currency: Currency::from_code("EUR").unwrap(),
+            description: Some(Description::new("tea \"for\" two 🫖").unwrap()),
+            if_unpaid: IfLacking::Wait,
+            placed_at: at,
+            fingerprint: Fingerprint::of("POST /orders", &[]),
+            renderer: 1,
+            plan: vec![Step::Payment],
+            state,
+            charged: Amount::ZERO,
+            waiting_for: Some(WaitingFor { what: What::Money, since: at, until: at }),
+            parked: None,
+            stalls: 0,
+            look_at: None,
+            timeline: Vec::new(),
+        }
+    }
+
+    /// What was released is in clients' hands: a golden file is never changed, a new shape gets a new number.
+    #[test]
+    fn the_first_renderer_answers_as_it_always_did() {
+        for state in [OrderState::AwaitingPayment, OrderState::Completed, OrderState::Cancelled] {
+            let answer = serde_json::to_string(&placed(&order(state))).unwrap();
+            assert_eq!(answer, include_str!("../golden/order.v1.json").trim_end(), "whatever has become of it");
+        }
+        let deposit = Deposit {
+            id: DepositId::of(&customer(), &key()),
+            customer: customer(),
+            amount: Amount::from_minor(500_000).unwrap(),
+            currency: Currency::from_code("EUR").unwrap(),
+            entry: 7,
+            balance_after: Amount::from_minor(500_001).unwrap(),
+            created_at: Timestamp::from_millis(1_795_240_383_007),
+            fingerprint: Fingerprint::of("POST /deposits", &[]),
+            renderer: 1,
+        };
+        let answer = serde_json::to_string(&deposited(&deposit)).unwrap();
+        assert_eq!(answer, include_str!("../golden/deposit.v1.json").trim_end());
+    }
+}

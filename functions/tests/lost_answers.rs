@@ -1,6 +1,8 @@
 //! A broken connection at each write in turn, once or so often that the SDK gives up, before or after the write was
 //! carried out. Nobody is told anything wrong, and in the end everything is as if nothing had happened.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,6 +1,8 @@
 //! What happens to what was lost, failed or makes no sense: it is advanced from its state, looked at when its time
 //! comes, or kept for a person. Nothing is forgotten and nothing holds up what is behind it.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Every way in which a request can be wrong: its status and code, and that it changed nothing and used up no key.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use std::collections::BTreeSet;

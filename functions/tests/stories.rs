@@ -1,5 +1,7 @@
 //! Whole flows through the local cloud, as a customer sees them.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use futures_util::future::join_all;

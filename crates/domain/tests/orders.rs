@@ -1,5 +1,7 @@
 //! The order's way: stories that read like a ledger, every move in every state, and every order of what can happen.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! Each promise broken by hand, and the finding that says so. A judge that finds nothing wrong with these would find
 //! nothing wrong at all.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use domain::books::{Item, Key};
@@ -46,7 +48,7 @@ fn account<'a>(ledger: &'a mut Ledger, name: &str) -> &'a mut domain::accounts::
     }
 }
 
-fn entry<'a>(ledger: &'a mut Ledger, number: u64) -> &'a mut domain::accounts::Entry {
+fn entry(ledger: &mut Ledger, number: u64) -> &mut domain::accounts::Entry {
     match item(ledger, &Key::Entry(customer("alice"), number)) {
         Item::Entry(entry) => entry,
         other => panic!("{other:?}"),

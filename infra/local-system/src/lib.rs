@@ -51,7 +51,7 @@ impl Options {
             stack_name: STACK_NAME.to_owned(),
             parameters: BTreeMap::new(),
             believe_headers: true,
-            network: Arc::new(|connector| platform::aws::shared(connector)),
+            network: Arc::new(platform::aws::shared),
         }
     }
 }
