@@ -27,9 +27,6 @@ pub const TEMPLATE: &str = include_str!("../../../template.yaml");
 /// The stack's name where nobody says otherwise.
 pub const STACK_NAME: &str = "paidonce";
 
-/// The way from the functions to the services.
-pub type Network = Arc<dyn Fn(Connector) -> SharedHttpClient + Send + Sync>;
-
 /// How the system is started.
 pub struct Options {
     pub cloud: local_cloud::Options,
@@ -39,9 +36,14 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Believe `X-User-Id`. Only a machine of one's own may.
     pub believe_headers: bool,
+    /// Queues, the stream and the schedules run their functions. Without, a function runs only when it is called, so
+    /// that one step can be looked at alone.
+    pub runs_by_itself: bool,
     /// What the functions reach the services through: the connector, or something around it that loses answers.
     pub network: Network,
 }
+
+pub type Network = Arc<dyn Fn(Connector) -> SharedHttpClient + Send + Sync>;
 
 impl Options {
     pub fn new(cloud: local_cloud::Options) -> Self {
@@ -51,6 +53,7 @@ impl Options {
             stack_name: STACK_NAME.to_owned(),
             parameters: BTreeMap::new(),
             believe_headers: true,
+            runs_by_itself: true,
             network: Arc::new(platform::aws::shared),
         }
     }
@@ -79,9 +82,20 @@ pub struct System {
 impl System {
     /// Opens the state and starts everything. Call it inside a runtime.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { cloud: cloud_options, template, stack_name, parameters, believe_headers, network } = options;
+        let Options {
+            cloud: cloud_options,
+            template,
+            stack_name,
+            parameters,
+            believe_headers,
+            runs_by_itself,
+            network,
+        } = options;
         let settings = Settings { parameters, ..Settings::new(stack_name) };
-        let stack = Stack::from_template(&template, &settings)?;
+        let mut stack = Stack::from_template(&template, &settings)?;
+        if !runs_by_itself {
+            switch_off(&mut stack);
+        }
         let seed = cloud_options.seed;
         let cloud = Cloud::open(stack, cloud_options)?;
         let apps = Apps::make(&cloud, network(cloud.connector()), seed)?;
@@ -118,6 +132,14 @@ impl System {
     pub async fn stop(self) {
         self.running.stop().await;
     }
+}
+
+/// Leaves everything where it is, and nobody to take it up.
+fn switch_off(stack: &mut Stack) {
+    stack.queue_mappings.iter_mut().for_each(|mapping| mapping.enabled = false);
+    stack.stream_mappings.iter_mut().for_each(|mapping| mapping.enabled = false);
+    stack.schedules.iter_mut().for_each(|schedule| schedule.enabled = false);
+    stack.rules.iter_mut().for_each(|rule| rule.enabled = false);
 }
 
 /// One app for each set of variables, so functions that are configured alike share their clients.
