@@ -2,6 +2,7 @@
 //! as long as it may is cancelled, one that is stalled is tried again. The index only says where to look; what is done
 //! is decided on the order itself.
 
+use domain::ids::OrderId;
 use platform::App;
 use platform::runtime::{Failed, Invocation};
 use platform::store::Failure;
@@ -10,29 +11,34 @@ use serde_json::{Value, json};
 
 use crate::work;
 
-const PAGE: i32 = 50;
+const PAGE: u16 = 50;
 
 pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Result<Value, Failed> {
     let (mut looked, mut failures) = (0_u32, 0_u32);
     'shards: for shard in 0..Table::LOOK_SHARDS {
-        let due = app.store.table().due(shard, app.now(), PAGE).await.map_err(|error| Failed(error.to_string()))?;
-        for order in due {
-            if !invocation.has_time(app.now()) {
-                // What is left is due at the next run too, and the longest due comes first.
-                break 'shards;
-            }
-            looked += 1;
-            let done = match work::look(app, order).await {
-                Ok(_) => Ok(()),
-                Err(error @ Failure::Unavailable(_)) => Err(error),
-                Err(error) => {
-                    tracing::error!(error = %error, order = %order, "order {order} is stalled");
-                    work::stall(app, order).await
+        loop {
+            let due = app
+                .store
+                .table()
+                .due(shard, app.now(), PAGE.into())
+                .await
+                .map_err(|error| Failed(error.to_string()))?;
+            let more = due.len() == usize::from(PAGE);
+            let failed_before = failures;
+            for order in due {
+                if !invocation.has_time(app.now()) {
+                    // What is left is due at the next run too, and the longest due comes first.
+                    break 'shards;
                 }
-            };
-            if let Err(error) = done {
-                tracing::error!(error = %error, order = %order, "order {order} could not be looked at");
-                failures += 1;
+                looked += 1;
+                if let Err(error) = look_or_stall(app, order).await {
+                    tracing::error!(error = %error, order = %order, "order {order} could not be looked at");
+                    failures += 1;
+                }
+            }
+            // What failed is due still, and would come again at once.
+            if !more || failures > failed_before {
+                break;
             }
         }
     }
@@ -40,4 +46,15 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
         return Err(Failed(format!("{failures} of {looked} orders could not be looked at")));
     }
     Ok(json!({ "looked": looked }))
+}
+
+async fn look_or_stall(app: &App, order: OrderId) -> Result<(), Failure> {
+    match work::look(app, order).await {
+        Ok(_) => Ok(()),
+        Err(error @ Failure::Unavailable(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(error = %error, order = %order, "order {order} is stalled");
+            work::stall(app, order).await
+        }
+    }
 }

@@ -146,7 +146,10 @@ async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<
             Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
             Err(error) => {
                 tracing::error!(error = %error, order = %waiting.order, "order {} is stalled", waiting.order);
-                stall(app, waiting.order).await?;
+                if let Err(error) = stall(app, waiting.order).await {
+                    // It keeps its place and its time for the next look; those behind it are not to wait for it.
+                    tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked");
+                }
             }
         }
     }

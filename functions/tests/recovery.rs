@@ -240,3 +240,56 @@ async fn dead_letters_are_taken_up() {
     }
     promises_hold(&system).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_that_are_due_at_once_are_all_looked_at_in_one_run() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let system = {
+        let broken = broken.clone();
+        faulty(Arc::new(move |operation, _| {
+            let hit = operation == "SendMessageBatch" && broken.load(Ordering::SeqCst);
+            if hit { Fate::LostBefore } else { Fate::Answered }
+        }))
+    };
+    let alice = user(&system, "alice");
+    alice.deposit("d1", "2000").await.expect(201);
+    for n in 0..1_000 {
+        alice.order(&format!("o{n}"), "1").await.expect(201);
+    }
+    tokio::time::sleep(Duration::from_secs(3 * 60 + 10)).await;
+    assert_eq!(alice.balance().await, "1000.00");
+    broken.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(2 * 60 * 60)).await;
+    system.settled().await;
+    promises_hold(&system).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_be_read_does_not_hold_up_those_who_wait_behind() {
+    let system = system();
+    let alice = user(&system, "alice");
+    let first = alice.order("o1", "10").await.expect(201).id();
+    tokio::time::advance(Duration::from_millis(5)).await;
+    let second = alice.order("o2", "10").await.expect(201).id();
+    system.settled().await;
+    let newer = |format: &'static str| {
+        let update = json!({
+            "TableName": system.app().config.table,
+            "Key": { "pk": { "S": format!("order#{first}") }, "sk": { "S": "order" } },
+            "UpdateExpression": "SET #format = :format",
+            "ExpressionAttributeNames": { "#format": "format" },
+            "ExpressionAttributeValues": { ":format": { "N": format } },
+        });
+        aws(&system, "DynamoDB_20120810.UpdateItem", update)
+    };
+    newer("2").await;
+    alice.deposit("d1", "20").await.expect(201);
+    system.settled().await;
+    assert_eq!(alice.state(&second).await, "completed");
+    assert_eq!(alice.get(&format!("/orders/{first}")).await.status, 500, "this release must not guess");
+    newer("1").await;
+    alice.deposit("d2", "0.01").await.expect(201);
+    system.settled().await;
+    assert_eq!(alice.state(&first).await, "completed");
+    promises_hold(&system).await;
+}
