@@ -49,6 +49,29 @@ async fn unreadable(system: &System) -> Vec<Value> {
     aws(system, "DynamoDB_20120810.Query", query).await["Items"].as_array().unwrap().clone()
 }
 
+/// Makes an item one of another release.
+async fn set_format(system: &System, pk: String, sk: &str, format: &str) {
+    let update = json!({
+        "TableName": system.app().config.table,
+        "Key": { "pk": { "S": pk }, "sk": { "S": sk } },
+        "UpdateExpression": "SET #format = :format",
+        "ExpressionAttributeNames": { "#format": "format" },
+        "ExpressionAttributeValues": { ":format": { "N": format } },
+    });
+    aws(system, "DynamoDB_20120810.UpdateItem", update).await;
+}
+
+/// A system whose connection breaks at every call of these operations, while the switch says so.
+fn breaking(operations: &'static [&'static str], from_the_start: bool) -> (System, Arc<AtomicBool>) {
+    let broken = Arc::new(AtomicBool::new(from_the_start));
+    let switch = broken.clone();
+    let system = faulty(Arc::new(move |operation, _| {
+        let hit = operations.contains(&operation) && switch.load(Ordering::SeqCst);
+        if hit { Fate::LostBefore } else { Fate::Answered }
+    }));
+    (system, broken)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_makes_no_sense_is_kept_and_holds_nobody_up() {
     let system = system();
@@ -131,14 +154,7 @@ async fn a_deadline_ends_the_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn while_nothing_can_be_relayed_the_sweep_goes_on_and_afterwards_everyone_is_told_once() {
-    let broken = Arc::new(AtomicBool::new(true));
-    let system = {
-        let broken = broken.clone();
-        faulty(Arc::new(move |operation, _| {
-            let hit = operation == "SendMessageBatch" && broken.load(Ordering::SeqCst);
-            if hit { Fate::LostBefore } else { Fate::Answered }
-        }))
-    };
+    let (system, broken) = breaking(&["SendMessageBatch"], true);
     let alice = user(&system, "alice");
     alice.deposit("d1", "10").await.expect(201);
     let order = alice.order("o1", "10").await.expect(201).id();
@@ -172,16 +188,7 @@ async fn an_order_that_cannot_be_processed_says_so_and_goes_on_later() {
     }
     system.settled().await;
     let account = alice.get("/account").await.expect(200).id();
-    let set_format = |format: &'static str| {
-        let update = json!({
-            "TableName": system.app().config.table,
-            "Key": { "pk": { "S": format!("account#{account}") }, "sk": { "S": "account" } },
-            "UpdateExpression": "SET #format = :format",
-            "ExpressionAttributeNames": { "#format": "format" },
-            "ExpressionAttributeValues": { ":format": { "N": format } },
-        });
-        aws(&system, "DynamoDB_20120810.UpdateItem", update)
-    };
+    let set_format = |format| set_format(&system, format!("account#{account}"), "account", format);
     // A newer release wrote the account, and this one must not.
     set_format("2").await;
     let order = alice.order("o1", "10").await.expect(201).id();
@@ -205,14 +212,7 @@ async fn an_order_that_cannot_be_processed_says_so_and_goes_on_later() {
 
 #[tokio::test(start_paused = true)]
 async fn dead_letters_are_taken_up() {
-    let broken = Arc::new(AtomicBool::new(false));
-    let system = {
-        let broken = broken.clone();
-        faulty(Arc::new(move |operation, _| {
-            let hit = matches!(operation, "BatchGetItem" | "PutItem") && broken.load(Ordering::SeqCst);
-            if hit { Fate::LostBefore } else { Fate::Answered }
-        }))
-    };
+    let (system, broken) = breaking(&["BatchGetItem", "PutItem"], false);
     let alice = user(&system, "alice");
     alice.deposit("d1", "10").await.expect(201);
     system.settled().await;
@@ -243,14 +243,7 @@ async fn dead_letters_are_taken_up() {
 
 #[tokio::test(start_paused = true)]
 async fn many_that_are_due_at_once_are_all_looked_at_in_one_run() {
-    let broken = Arc::new(AtomicBool::new(true));
-    let system = {
-        let broken = broken.clone();
-        faulty(Arc::new(move |operation, _| {
-            let hit = operation == "SendMessageBatch" && broken.load(Ordering::SeqCst);
-            if hit { Fate::LostBefore } else { Fate::Answered }
-        }))
-    };
+    let (system, broken) = breaking(&["SendMessageBatch"], true);
     let alice = user(&system, "alice");
     alice.deposit("d1", "2000").await.expect(201);
     for n in 0..1_000 {
@@ -272,16 +265,7 @@ async fn whoever_cannot_be_read_does_not_hold_up_those_who_wait_behind() {
     tokio::time::advance(Duration::from_millis(5)).await;
     let second = alice.order("o2", "10").await.expect(201).id();
     system.settled().await;
-    let newer = |format: &'static str| {
-        let update = json!({
-            "TableName": system.app().config.table,
-            "Key": { "pk": { "S": format!("order#{first}") }, "sk": { "S": "order" } },
-            "UpdateExpression": "SET #format = :format",
-            "ExpressionAttributeNames": { "#format": "format" },
-            "ExpressionAttributeValues": { ":format": { "N": format } },
-        });
-        aws(&system, "DynamoDB_20120810.UpdateItem", update)
-    };
+    let newer = |format| set_format(&system, format!("order#{first}"), "order", format);
     newer("2").await;
     alice.deposit("d1", "20").await.expect(201);
     system.settled().await;
