@@ -1,6 +1,7 @@
 //! The system in memory on virtual time, and a client that reads like the calls that it makes.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use bytes::Bytes;
 use http::{Request, Response};

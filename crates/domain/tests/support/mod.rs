@@ -1,6 +1,7 @@
 //! A table in memory that keeps what decisions decide, under the conditions that the real one would check.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 use std::collections::BTreeMap;
 
