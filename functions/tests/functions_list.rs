@@ -7,15 +7,17 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use domain::ids::CustomerId;
 use domain::messages::{Message, Notification, WorkMessage};
+use local_cloud::CallRecord;
 use platform::http::context;
 use platform::stream;
 use platform::tokens::{Audience, Claims, SigningKey};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use support::{START_MS, promises_hold, system, system_with};
+use support::{START_MS, promises_hold, system, system_with, user};
 
 /// What each fixture comes to in a system where nothing has happened yet.
 const ANSWERS: &[(&str, Expected)] = &[
@@ -89,6 +91,14 @@ fn authorizers(template: &Yaml) -> BTreeMap<String, String> {
 
 fn text(value: &Yaml) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value:?} is no text")).to_owned()
+}
+
+/// What may be written as one or as a list.
+fn several(value: &Yaml) -> Vec<Yaml> {
+    match value {
+        Yaml::Sequence(all) => all.clone(),
+        one => vec![one.clone()],
+    }
 }
 
 /// `DeadUpdates` is `dead-updates`.
@@ -346,10 +356,6 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
 #[test]
 fn rights_name_what_they_are_for() {
     let template: Yaml = serde_norway::from_str(local_system::TEMPLATE).unwrap();
-    let several = |value: &Yaml| match value {
-        Yaml::Sequence(all) => all.clone(),
-        one => vec![one.clone()],
-    };
     for function in declared() {
         let of = &function.logical_id;
         for statement in &function.statements {
@@ -377,6 +383,74 @@ fn rights_name_what_they_are_for() {
                 };
                 assert!(is_narrow, "{of} may act on {place}");
             }
+        }
+    }
+}
+
+/// The local cloud asks nobody for rights, so this does: every call that a function makes is in its policy.
+#[tokio::test(start_paused = true)]
+async fn nobody_calls_what_they_have_no_right_to() {
+    let calls: Arc<Mutex<Vec<CallRecord>>> = Arc::default();
+    let system = system_with(|mut options| {
+        options.runs_by_itself = false;
+        let calls = calls.clone();
+        options.cloud.on_call = Some(Arc::new(move |call| calls.lock().unwrap().push(call.clone())));
+        options
+    });
+    let policies: BTreeMap<String, BTreeSet<String>> = declared()
+        .into_iter()
+        .map(|function| {
+            let actions = function.statements.iter().flat_map(|statement| several(&statement["Action"]));
+            (function.logical_id, actions.map(|action| text(&action)).collect())
+        })
+        .collect();
+
+    // What there is for sweep to look at, and in the bucket for recover.
+    until_the_fixtures_happened().await;
+    user(&system, "bob").order("k", "1").await.expect(201);
+    tokio::time::sleep(std::time::Duration::from_secs(180)).await;
+    let failed = json!({ "payload": event("relay").to_string() }).to_string();
+    let stack = system.cloud.stack();
+    let host = format!("{}.s3.{}.amazonaws.com", stack.buckets[0].name, stack.region);
+    let put = http::Request::put("/failed").header("host", host).body(failed.into()).unwrap();
+    assert_eq!(system.cloud.connector().answer(put).await.status(), 200);
+
+    for (function, fixture) in [
+        ("OpenAccount", "open-account"),
+        ("Deposit", "deposit"),
+        ("PlaceOrder", "place-order"),
+        ("PlaceOrder", "place-order"),
+        ("Relay", "relay"),
+        ("AdvanceOrders", "advance-orders"),
+        ("Notify", "notify"),
+        ("Sweep", "sweep"),
+        ("GetAccount", "get-account"),
+        ("ListEntries", "list-entries"),
+        ("ListOrders", "list-orders"),
+        ("GetOrder", "get-order"),
+        ("GetTimeline", "get-timeline"),
+        ("ListNotifications", "list-notifications"),
+        ("Recover", "recover.dead-updates"),
+        ("Recover", "recover.dead-notifications"),
+        ("Recover", "recover.every-hour"),
+        ("Authorize", "authorize"),
+    ] {
+        calls.lock().unwrap().clear();
+        let answer = system.cloud.invoke(function, event(fixture)).await.unwrap();
+        let did_it_all = fixture != "recover.every-hour" || answer == json!({ "taken_up": 1 });
+        assert!(did_it_all, "{fixture}: {answer}");
+        let made = std::mem::take(&mut *calls.lock().unwrap());
+        assert_eq!(made.is_empty(), policies[function].is_empty(), "{fixture} with {:?}", policies[function]);
+        for CallRecord { service, operation, .. } in made {
+            let right = match operation.as_str() {
+                // Of what it is made of, the calls do not tell; there is a put in each.
+                "TransactWriteItems" => "PutItem",
+                "SendMessageBatch" => "SendMessage",
+                "ListObjectsV2" => "ListBucket",
+                same => same,
+            };
+            let right = format!("{service}:{right}");
+            assert!(policies[function].contains(&right), "{function} calls {operation} and has no right to {right}");
         }
     }
 }
