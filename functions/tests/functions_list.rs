@@ -347,7 +347,10 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
     let answer = system.cloud.invoke("Authorize", request).await.unwrap();
     assert_eq!(answer["isAuthorized"], true, "{answer}");
     let said = &answer["context"];
-    assert_eq!((&said[context::SUBJECT], &said[context::EXPIRES_AT]), (&json!("alice"), &json!(claims.exp)));
+    assert_eq!(
+        (&said[context::SUBJECT], &said[context::EXPIRES_AT]),
+        (&json!("alice"), &json!(claims.believed_until()))
+    );
     let handed_over = &event("get-account")["requestContext"]["authorizer"]["lambda"];
     let names = |context: &Value| context.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(names(said), names(handed_over));
