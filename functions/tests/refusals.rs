@@ -214,3 +214,33 @@ async fn a_description_comes_back_exactly_as_it_was_sent() {
         assert_eq!(read.get("description"), *text);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_header_and_a_token_of_the_stack_name_the_same_customer() {
+    use platform::tokens::{Audience, Claims, SigningKey};
+    let key = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
+    let system = support::system_with(|mut options| {
+        options.parameters.insert("TokenKeys".to_owned(), key.key_set());
+        options
+    });
+    let opened = user(&system, "alice").post("/accounts", "k", "").await.expect(201);
+    let config = &system.app().config.tokens;
+    let claims = Claims {
+        iss: config.issuer.clone(),
+        sub: "alice".to_owned(),
+        aud: Audience::One(config.audience.clone()),
+        exp: system.app().now().as_seconds() + 60,
+        nbf: None,
+        scope: String::new(),
+    };
+    let token = key.sign(&claims).unwrap();
+    let ask = || async {
+        let request = Request::get("/account").header("host", "localhost").header("x-user-id", "mallory");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        Answer::from(system.call(request.body(Bytes::new()).unwrap()).await)
+    };
+    assert_eq!(ask().await.expect(200).id(), opened.id());
+    // The authorizer's answer is cached for five minutes; the token's life is not lengthened by that.
+    tokio::time::advance(std::time::Duration::from_secs(60 + 31)).await;
+    assert_eq!(ask().await.expect(401).code(), "unauthorized");
+}

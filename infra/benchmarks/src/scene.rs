@@ -11,7 +11,7 @@ use domain::messages::{self, Message, Notification, WorkMessage};
 use domain::orders::{Order, OrderState};
 use http::Request;
 use local_cloud::{Clock, Storage};
-use local_system::{LOCAL_ISSUER, Options, System};
+use local_system::{Options, System};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ensure};
@@ -106,7 +106,7 @@ impl Scene {
 
     /// The message that a deposit sends to `advance-orders`: there is more money.
     pub(crate) async fn deposited(&self) -> Result<Value, Error> {
-        let work = self.work_told_by(Key::Account(customer())).await?;
+        let work = self.work_told_by(Key::Account(self.customer())).await?;
         ensure(work.len() == 1, || format!("a deposit told {} pieces of work", work.len()))?;
         self.batch("AdvanceOrders", work.iter().map(|message| (message.group(), json!(message))))
     }
@@ -226,10 +226,10 @@ impl Scene {
             body: body.into_owned(),
         })
     }
-}
 
-fn customer() -> CustomerId {
-    CustomerId::of(LOCAL_ISSUER, CUSTOMER)
+    fn customer(&self) -> CustomerId {
+        CustomerId::of(&self.system.app().config.tokens.issuer, CUSTOMER)
+    }
 }
 
 /// What an item is, by its address; an order also by where it stands, since it grows on its way.

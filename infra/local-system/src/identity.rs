@@ -8,19 +8,17 @@ use local_cloud::edge::TrustedIdentity;
 use platform::http::context;
 use serde_json::{Map, Value};
 
-/// The issuer of whoever a header names.
-pub const LOCAL_ISSUER: &str = "local";
-
-pub(crate) fn trusted() -> TrustedIdentity {
-    Arc::new(believe_headers)
+/// `X-User-Id: alice` and `X-User-Scopes: stock slots`. Whom a header names is whom a token of the stack's issuer names:
+/// `alice` is the same customer either way.
+pub(crate) fn trusted(issuer: String) -> TrustedIdentity {
+    Arc::new(move |headers| believe(headers, &issuer))
 }
 
-/// `X-User-Id: alice` and `X-User-Scopes: stock slots`.
-pub fn believe_headers(headers: &HeaderMap) -> Option<Map<String, Value>> {
+fn believe(headers: &HeaderMap, issuer: &str) -> Option<Map<String, Value>> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let user = text("x-user-id").filter(|user| !user.is_empty())?;
     let said = [
-        (context::ISSUER, LOCAL_ISSUER),
+        (context::ISSUER, issuer),
         (context::SUBJECT, user),
         (context::SCOPE, text("x-user-scopes").unwrap_or_default()),
     ];

@@ -20,8 +20,6 @@ use platform::config::ConfigError;
 use platform::runtime::Invocation;
 use platform::{App, Clock, Config};
 
-pub use identity::{LOCAL_ISSUER, believe_headers};
-
 /// The template that is deployed, and served.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");
 /// The stack's name where nobody says otherwise.
@@ -132,7 +130,7 @@ impl System {
                 Box::pin(async move { cloud.invoke(&logical_id, event).await })
             })
         };
-        let trusted = believe_headers.then(identity::trusted);
+        let trusted = believe_headers.then(|| identity::trusted(app.config.tokens.issuer.clone()));
         let edge = Edge::new(cloud.stack(), cloud.clock().clone(), seed, invoke, trusted).ok_or(StartError::NoApi)?;
         Ok(Self { cloud, edge, app, running })
     }
