@@ -19,18 +19,37 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// How long POST /orders takes over a socket, until an order is completed, and what an idle server keeps in memory
+    Latency {
+        /// How many orders are placed, one after another
+        #[arg(long, default_value_t = 2_000)]
+        requests: usize,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let What::Capacity { json } = &arguments.what;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
-    let measured = runtime.block_on(benchmarks::capacity());
-    let report = measured.map_err(|error| Failure::Failed(format!("the capacity cannot be measured: {error}")))?;
-    if *json {
-        say(format_args!("{:#}", report.to_json()));
-    } else {
-        say(&report);
+    let failed = |error| Failure::Failed(format!("it cannot be measured: {error}"));
+    match arguments.what {
+        What::Capacity { json } => {
+            let report = runtime.block_on(benchmarks::capacity()).map_err(failed)?;
+            show(&report, &report.to_json(), json);
+            if report.within_budget() { Ok(()) } else { Err(Failure::Findings) }
+        }
+        What::Latency { requests, json } => {
+            let options =
+                benchmarks::LatencyOptions { requests, binary: std::env::current_exe().ok(), ..Default::default() };
+            let report = runtime.block_on(benchmarks::latency(options)).map_err(failed)?;
+            show(&report, &report.to_json(), json);
+            if report.within_target() { Ok(()) } else { Err(Failure::Findings) }
+        }
     }
-    if report.within_budget() { Ok(()) } else { Err(Failure::Findings) }
+}
+
+fn show(report: &impl std::fmt::Display, for_machines: &serde_json::Value, json: bool) {
+    if json { say(format_args!("{for_machines:#}")) } else { say(report) }
 }
