@@ -16,10 +16,10 @@ pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Val
         Ok(claims) => Ok(json!({
             "isAuthorized": true,
             "context": {
+                context::EXPIRES_AT: claims.believed_until(),
                 context::ISSUER: claims.iss,
                 context::SUBJECT: claims.sub,
                 context::SCOPE: claims.scope,
-                context::EXPIRES_AT: claims.exp,
             },
         })),
         Err(error) => {

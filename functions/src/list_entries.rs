@@ -10,7 +10,6 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
     let (limit, from) = request.page()?;
     let page = app.store.table().entries(&customer, from.as_ref(), limit).await?;
     let page = page.ok_or_else(Problem::cursor_malformed)?;
-    let currency = app.config.terms.currency;
-    let entries = page.items.iter().map(|entry| views::entry(entry, currency)).collect();
+    let entries = page.items.iter().map(views::entry).collect();
     Ok(Response::json(200, &List::new(entries, page.next.as_ref())))
 }

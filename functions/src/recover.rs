@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use domain::messages::{Notification, Work, WorkMessage};
+use platform::bucket::Bucket;
 use platform::queue::{Batch, Delivery};
 use platform::runtime::{Failed, Invocation};
 use platform::{App, Failure, stream};
@@ -37,6 +38,8 @@ async fn take_up(app: &App, delivery: &Delivery, invocation: Invocation) -> Resu
     if let Ok(message) = serde_json::from_str::<WorkMessage>(&delivery.body) {
         return match message.work {
             Work::Advance { order, .. } => match work::advance_from_state(app, order).await {
+                // The weather, not the order: it comes again.
+                Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => Err(error),
                 Err(error) => {
                     tracing::error!(error = %error, order = %order, "order {order} is stalled");
                     work::stall(app, order).await
@@ -54,46 +57,53 @@ async fn take_up(app: &App, delivery: &Delivery, invocation: Invocation) -> Resu
 
 async fn failed_records(app: &App, invocation: Invocation) -> Result<Value, Failed> {
     let bucket = app.failed_records()?;
-    let mut taken_up = 0_u32;
+    let (mut taken_up, mut left) = (0_u32, 0_u32);
     for key in bucket.keys().await? {
         if !invocation.has_time(app.now()) {
             break;
         }
-        let object = bucket.read(&key).await?;
-        relay_again(app, &key, &object).await?;
-        bucket.delete(&key).await?;
-        taken_up += 1;
+        // Whatever is wrong with one, it is not to stand before the others.
+        match take_up_object(app, &bucket, &key).await {
+            Ok(()) => taken_up += 1,
+            Err(error) => {
+                tracing::error!(error = %error, key, "a failed record stays in its bucket");
+                left += 1;
+            }
+        }
+    }
+    if left > 0 {
+        return Err(Failed(format!("{left} objects stay in the bucket; {taken_up} were taken up")));
     }
     Ok(json!({ "taken_up": taken_up }))
 }
 
-/// Sends everything that the records told. Whoever hears it twice recognises it by its id.
-async fn relay_again(app: &App, key: &str, object: &str) -> Result<(), Failed> {
-    let failed = |error: Failure| Failed(error.to_string());
-    let unreadable = |content: &str, reason: String| {
-        let delivery = Delivery {
-            message_id: String::new(),
-            body: content.to_owned(),
-            group: String::new(),
-            queue: key.to_owned(),
-        };
-        async move { work::keep_unreadable(app, &delivery, &reason).await }
-    };
-    let batch = match payload(object).and_then(|event| stream::Batch::from_event(event).map_err(|e| e.to_string())) {
-        Ok(batch) => batch,
-        Err(reason) => return unreadable(object, reason).await.map_err(failed),
-    };
-    for record in &batch.records {
-        if let Err(reason) = &record.stored {
-            unreadable(&format!("{object} record {}", record.sequence_number), reason.clone()).await.map_err(failed)?;
+/// Sends everything that the records of an object told, keeps those that nobody can read, and deletes the object.
+/// Whoever hears it twice recognises it by its id. What a newer release wrote stays where it is, for that release.
+async fn take_up_object(app: &App, bucket: &Bucket<'_>, key: &str) -> Result<(), Failed> {
+    let object = bucket.read(key).await?;
+    let event = payload(&object).map_err(|why| Failed(format!("it cannot be read: {why}")))?;
+    let contents: Vec<String> = event["Records"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+    let batch = stream::Batch::from_event(event).map_err(|error| Failed(error.to_string()))?;
+    let messages = batch.records.iter().flat_map(stream::Record::messages).map(|message| (0, message));
+    if !app.outbox.publish(messages).await.is_empty() {
+        return Err(Failed("its events could not all be sent again".to_owned()));
+    }
+    let mut newer = 0;
+    for (record, content) in batch.records.iter().zip(contents) {
+        match &record.stored {
+            Ok(_) => {}
+            Err(stream::Unread::Newer(_)) => newer += 1,
+            Err(stream::Unread::Unreadable(reason)) => {
+                let delivery = Delivery { body: content, queue: key.to_owned(), ..Delivery::default() };
+                let kept = work::keep_unreadable(app, &delivery, reason).await;
+                kept.map_err(|error| Failed(error.to_string()))?;
+            }
         }
     }
-    let messages = batch.records.iter().flat_map(stream::Record::messages).map(|message| (0, message));
-    if app.outbox.publish(messages).await.is_empty() {
-        Ok(())
-    } else {
-        Err(Failed(format!("the events of {key} could not be sent again")))
+    if newer > 0 {
+        return Err(Failed(format!("{newer} of its records are of a newer release")));
     }
+    bucket.delete(key).await
 }
 
 /// The whole event, which the failure record carries as JSON or as text that is JSON.

@@ -1,7 +1,8 @@
 //! The outbox's other half: takes changed items from the table's stream and publishes what each commit told.
 //!
-//! A record is done when all of it is away. The answer names the first that is not, and the mapping begins again
-//! there, so nothing is told out of its order and nothing is skipped; repeats are recognised by their ids.
+//! A record is done when all of it is away. The answer names those that are not, and the mapping begins again at the
+//! first of them, so nothing is skipped. What was behind it may be told before it and again after it: nobody depends
+//! on the order of what is told, and repeats are recognised by their ids.
 
 use platform::App;
 use platform::runtime::{Failed, Invocation};
@@ -13,7 +14,7 @@ pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Val
     let mut failed = std::collections::BTreeSet::new();
     for (place, record) in batch.records.iter().enumerate() {
         if let Err(why) = &record.stored {
-            tracing::error!(why, record = record.sequence_number, "a stream record cannot be read");
+            tracing::error!(why = %why, record = record.sequence_number, "a stream record cannot be read");
             failed.insert(place);
         }
     }

@@ -15,7 +15,10 @@ const PAGE: u16 = 50;
 
 pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Result<Value, Failed> {
     let (mut looked, mut failures) = (0_u32, 0_u32);
-    'shards: for shard in 0..Table::LOOK_SHARDS {
+    // Each run begins at another shard, so that none is always the one that the time does not suffice for.
+    let minute = app.now().as_seconds().div_euclid(60);
+    let first = u8::try_from(minute.rem_euclid(Table::LOOK_SHARDS.into())).unwrap_or(0);
+    'shards: for shard in (first..Table::LOOK_SHARDS).chain(0..first) {
         loop {
             let due = app
                 .store
@@ -27,7 +30,7 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
             let failed_before = failures;
             for order in due {
                 if !invocation.has_time(app.now()) {
-                    // What is left is due at the next run too, and the longest due comes first.
+                    // What is left is due at the next run too.
                     break 'shards;
                 }
                 looked += 1;

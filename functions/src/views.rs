@@ -2,11 +2,11 @@
 //! change after their commit, by the renderer that the commit fixed. A renderer that was ever released stays, with
 //! its golden file; a new shape is a new number.
 
+use domain::Amount;
 use domain::accounts::{Account, Cause, Deposit, Entry};
 use domain::events::Told;
 use domain::messages::Notification;
 use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, WaitingFor, What};
-use domain::{Amount, Currency};
 use serde::Serialize;
 
 /// An order as it was answered when it was placed.
@@ -77,8 +77,10 @@ pub(crate) struct DepositV1 {
 
 #[derive(Serialize)]
 pub(crate) struct EntryView {
+    id: String,
     number: u64,
     amount: String,
+    currency: &'static str,
     balance: String,
     cause: CauseView,
     created_at: String,
@@ -198,11 +200,13 @@ pub(crate) fn deposited(deposit: &Deposit) -> DepositV1 {
     }
 }
 
-pub(crate) fn entry(entry: &Entry, currency: Currency) -> EntryView {
+pub(crate) fn entry(entry: &Entry) -> EntryView {
     EntryView {
+        id: format!("{}.{}", entry.customer, entry.number),
         number: entry.number,
-        amount: entry.amount.to_decimal(currency),
-        balance: entry.balance.to_decimal(currency),
+        amount: entry.amount.to_decimal(entry.currency),
+        currency: entry.currency.code(),
+        balance: entry.balance.to_decimal(entry.currency),
         cause: match entry.cause {
             Cause::Deposit(id) => CauseView::Deposit(id.to_string()),
             Cause::Order(id) => CauseView::Order(id.to_string()),

@@ -113,7 +113,9 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
             .await;
         let left = match woken {
             Ok(left) => left,
-            Err(Failure::Contended) if message.attempt < ATTEMPTS => return carry_on(app, message, after).await,
+            Err(Failure::Contended) if message.attempt < ATTEMPTS => {
+                return carry_on(app, resource, after, message.again()).await;
+            }
             Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
             Err(error) => {
                 tracing::error!(error = %error, "waiters are taken one by one");
@@ -126,7 +128,7 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
         }
         after = Some(last);
         if !invocation.has_time(app.now()) {
-            return carry_on(app, message, after).await;
+            return carry_on(app, resource, after, WorkMessage { attempt: 0, ..message.clone() }).await;
         }
     }
 }
@@ -162,9 +164,10 @@ fn anything_left(account: Option<&Account>, resource: Resource) -> bool {
     }
 }
 
-async fn carry_on(app: &App, message: &WorkMessage, after: Option<Cursor>) -> Result<(), Failure> {
-    let Work::Wake { resource, .. } = message.work.clone() else { return Ok(()) };
-    let rest = WorkMessage { work: Work::Wake { resource, after }, ..message.again() };
+/// Leaves the rest of the waiters to a message of its own, which the queue does not take for a repeat: it begins
+/// elsewhere, or is another attempt.
+async fn carry_on(app: &App, resource: Resource, after: Option<Cursor>, message: WorkMessage) -> Result<(), Failure> {
+    let rest = WorkMessage { work: Work::Wake { resource, after }, ..message };
     if app.outbox.send_work(&[rest]).await.is_empty() { Ok(()) } else { Err(Failure::Contended) }
 }
 

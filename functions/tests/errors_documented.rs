@@ -1,5 +1,7 @@
 //! `docs/ERRORS.md` has one line for each code that a caller can be answered with, with its status, and no other.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,19 +1,23 @@
 //! The list of functions, the template and the fixtures under `events/` name the same functions and triggers; every
 //! fixture is taken by its function; and no function may do more than its policy names one by one.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use domain::ids::CustomerId;
 use domain::messages::{Message, Notification, WorkMessage};
+use local_cloud::CallRecord;
 use platform::http::context;
 use platform::stream;
 use platform::tokens::{Audience, Claims, SigningKey};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
-use support::{START_MS, promises_hold, system, system_with};
+use support::{START_MS, promises_hold, system, system_with, user};
 
 /// What each fixture comes to in a system where nothing has happened yet.
 const ANSWERS: &[(&str, Expected)] = &[
@@ -87,6 +91,14 @@ fn authorizers(template: &Yaml) -> BTreeMap<String, String> {
 
 fn text(value: &Yaml) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value:?} is no text")).to_owned()
+}
+
+/// What may be written as one or as a list.
+fn several(value: &Yaml) -> Vec<Yaml> {
+    match value {
+        Yaml::Sequence(all) => all.clone(),
+        one => vec![one.clone()],
+    }
 }
 
 /// `DeadUpdates` is `dead-updates`.
@@ -299,10 +311,7 @@ async fn the_stream_record_is_of_the_order_that_was_placed() {
     use domain::ids::OrderId;
     // Nobody reads the stream, so the order stays as it was placed.
     let system = system_with(|mut options| {
-        let begins = "StartingPosition: TRIM_HORIZON";
-        assert!(options.template.contains(begins));
-        options.template =
-            options.template.replace(begins, "StartingPosition: TRIM_HORIZON\n            Enabled: false");
+        options.runs_by_itself = false;
         options
     });
     until_the_fixtures_happened().await;
@@ -338,7 +347,10 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
     let answer = system.cloud.invoke("Authorize", request).await.unwrap();
     assert_eq!(answer["isAuthorized"], true, "{answer}");
     let said = &answer["context"];
-    assert_eq!((&said[context::SUBJECT], &said[context::EXPIRES_AT]), (&json!("alice"), &json!(claims.exp)));
+    assert_eq!(
+        (&said[context::SUBJECT], &said[context::EXPIRES_AT]),
+        (&json!("alice"), &json!(claims.believed_until()))
+    );
     let handed_over = &event("get-account")["requestContext"]["authorizer"]["lambda"];
     let names = |context: &Value| context.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     assert_eq!(names(said), names(handed_over));
@@ -347,10 +359,6 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
 #[test]
 fn rights_name_what_they_are_for() {
     let template: Yaml = serde_norway::from_str(local_system::TEMPLATE).unwrap();
-    let several = |value: &Yaml| match value {
-        Yaml::Sequence(all) => all.clone(),
-        one => vec![one.clone()],
-    };
     for function in declared() {
         let of = &function.logical_id;
         for statement in &function.statements {
@@ -378,6 +386,74 @@ fn rights_name_what_they_are_for() {
                 };
                 assert!(is_narrow, "{of} may act on {place}");
             }
+        }
+    }
+}
+
+/// The local cloud asks nobody for rights, so this does: every call that a function makes is in its policy.
+#[tokio::test(start_paused = true)]
+async fn nobody_calls_what_they_have_no_right_to() {
+    let calls: Arc<Mutex<Vec<CallRecord>>> = Arc::default();
+    let system = system_with(|mut options| {
+        options.runs_by_itself = false;
+        let calls = calls.clone();
+        options.cloud.on_call = Some(Arc::new(move |call| calls.lock().unwrap().push(call.clone())));
+        options
+    });
+    let policies: BTreeMap<String, BTreeSet<String>> = declared()
+        .into_iter()
+        .map(|function| {
+            let actions = function.statements.iter().flat_map(|statement| several(&statement["Action"]));
+            (function.logical_id, actions.map(|action| text(&action)).collect())
+        })
+        .collect();
+
+    // What there is for sweep to look at, and in the bucket for recover.
+    until_the_fixtures_happened().await;
+    user(&system, "bob").order("k", "1").await.expect(201);
+    tokio::time::sleep(std::time::Duration::from_secs(180)).await;
+    let failed = json!({ "payload": event("relay").to_string() }).to_string();
+    let stack = system.cloud.stack();
+    let host = format!("{}.s3.{}.amazonaws.com", stack.buckets[0].name, stack.region);
+    let put = http::Request::put("/failed").header("host", host).body(failed.into()).unwrap();
+    assert_eq!(system.cloud.connector().answer(put).await.status(), 200);
+
+    for (function, fixture) in [
+        ("OpenAccount", "open-account"),
+        ("Deposit", "deposit"),
+        ("PlaceOrder", "place-order"),
+        ("PlaceOrder", "place-order"),
+        ("Relay", "relay"),
+        ("AdvanceOrders", "advance-orders"),
+        ("Notify", "notify"),
+        ("Sweep", "sweep"),
+        ("GetAccount", "get-account"),
+        ("ListEntries", "list-entries"),
+        ("ListOrders", "list-orders"),
+        ("GetOrder", "get-order"),
+        ("GetTimeline", "get-timeline"),
+        ("ListNotifications", "list-notifications"),
+        ("Recover", "recover.dead-updates"),
+        ("Recover", "recover.dead-notifications"),
+        ("Recover", "recover.every-hour"),
+        ("Authorize", "authorize"),
+    ] {
+        calls.lock().unwrap().clear();
+        let answer = system.cloud.invoke(function, event(fixture)).await.unwrap();
+        let did_it_all = fixture != "recover.every-hour" || answer == json!({ "taken_up": 1 });
+        assert!(did_it_all, "{fixture}: {answer}");
+        let made = std::mem::take(&mut *calls.lock().unwrap());
+        assert_eq!(made.is_empty(), policies[function].is_empty(), "{fixture} with {:?}", policies[function]);
+        for CallRecord { service, operation, .. } in made {
+            let right = match operation.as_str() {
+                // Of what it is made of, the calls do not tell; there is a put in each.
+                "TransactWriteItems" => "PutItem",
+                "SendMessageBatch" => "SendMessage",
+                "ListObjectsV2" => "ListBucket",
+                same => same,
+            };
+            let right = format!("{service}:{right}");
+            assert!(policies[function].contains(&right), "{function} calls {operation} and has no right to {right}");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The rules of the house that a compiler does not keep: who may know whom, where the services' types stop, that one
 //! cryptography is enough, and that every file says what it is for.
 
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};

@@ -277,3 +277,23 @@ async fn whoever_cannot_be_read_does_not_hold_up_those_who_wait_behind() {
     assert_eq!(alice.state(&first).await, "completed");
     promises_hold(&system).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_cannot_be_taken_up_does_not_stand_before_the_others() {
+    let (system, broken) = breaking(&["SendMessageBatch"], true);
+    let alice = user(&system, "alice");
+    let senseless = "{\"payload\": \"[]\"}";
+    let put = Request::put("/a/first").header("host", bucket_host(&system)).body(Bytes::from(senseless)).unwrap();
+    assert!(system.cloud.connector().answer(put).await.status().is_success());
+    alice.deposit("d1", "10").await.expect(201);
+    tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+    broken.store(false, Ordering::SeqCst);
+    let order = alice.order("o1", "10").await.expect(201).id();
+    tokio::time::sleep(Duration::from_secs(2 * 60 * 60)).await;
+    system.settled().await;
+    assert_eq!(alice.state(&order).await, "completed");
+    let listed = Request::get("/?list-type=2").header("host", bucket_host(&system)).body(Bytes::new()).unwrap();
+    let listed = system.cloud.connector().answer(listed).await;
+    let listed = String::from_utf8_lossy(listed.body()).into_owned();
+    assert!(listed.contains("a/first") && !listed.contains("aws/lambda"), "only what cannot be read stays: {listed}");
+}

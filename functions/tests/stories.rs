@@ -287,3 +287,33 @@ async fn concurrent_deposits_all_count() {
     system.settled().await;
     promises_hold(&system).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn waiters_are_served_page_by_page_and_a_wake_without_time_goes_on_later() {
+    let system = system();
+    let alice = user(&system, "alice");
+    let keys: Vec<String> = (0..95).map(|n| format!("o{n}")).collect();
+    for placed in join_all(keys.iter().map(|key| alice.order(key, "2"))).await {
+        placed.expect(201);
+    }
+    system.settled().await;
+    let account = alice.deposit("d1", "0.01").await.expect(201);
+    assert_eq!(account.get("balance"), "0.01");
+    system.settled().await;
+    alice.deposit("d2", "190").await.expect(201);
+    // The same wake, run by hand with no time left: it does one page and leaves the rest to a message.
+    let id = alice.get("/account").await.expect(200).id();
+    let wake = json!({
+        "work": { "wake": { "resource": { "account": id }, "after": null } },
+        "event": format!("account.{id}.9.9"), "attempt": 0,
+    });
+    let record = json!({ "messageId": "m", "body": wake.to_string(), "attributes": { "MessageGroupId": id } });
+    let function = functions::by_handler("advance-orders").unwrap();
+    let late = platform::runtime::Invocation { deadline: system.app().now() };
+    let app = std::sync::Arc::new(system.app().clone());
+    let answer = function.invoke(app, json!({ "Records": [record] }), late).await.unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    system.settled().await;
+    assert_eq!(alice.balance().await, "0.01");
+    promises_hold(&system).await;
+}

@@ -29,6 +29,7 @@ pub struct Entry {
     /// From 1, without a gap.
     pub number: u64,
     pub amount: Movement,
+    pub currency: Currency,
     pub counter: SystemAccount,
     pub cause: Cause,
     /// After this entry.
@@ -120,7 +121,8 @@ impl Account {
     ) -> (Self, Entry) {
         self.balance = balance;
         self.entries += 1;
-        let entry = Entry { customer: self.customer, number: self.entries, amount, counter, cause, balance, at };
+        let (customer, number, currency) = (self.customer, self.entries, self.currency);
+        let entry = Entry { customer, number, amount, currency, counter, cause, balance, at };
         (self, entry)
     }
 }

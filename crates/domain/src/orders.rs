@@ -329,6 +329,10 @@ fn pay(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<Resul
     let Some(account) = draft.get::<Account>(Key::Account(order.customer))? else {
         return Ok(Err(Lack::Money { missing: order.amount }));
     };
+    // A stack whose currency was changed over its money moves none of it.
+    if account.currency != order.currency {
+        return Err(Refusal::CurrencyNotOfThisStack { stack: account.currency }.into());
+    }
     let cause = Cause::Order(order.id);
     let (account, entry) = match account.debit(order.amount, SystemAccount::Revenue, cause, now) {
         Ok(posted) => posted,

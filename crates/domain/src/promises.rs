@@ -14,7 +14,7 @@ use crate::ids::{CustomerId, DepositId, OrderId};
 use crate::messages::Notification;
 use crate::notices;
 use crate::orders::{Order, OrderState, Resource, Waiting, What};
-use crate::{Amount, Millis, Timestamp};
+use crate::{Amount, Currency, Millis, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Promise {
@@ -98,6 +98,7 @@ struct AccountTally {
     last_number: u64,
     last_balance: Amount,
     last_at: Option<Timestamp>,
+    currencies: BTreeSet<Currency>,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +107,7 @@ struct OrderTally {
     charges: u32,
     /// Taken by entries and not given back.
     net: i128,
-    payers: BTreeSet<CustomerId>,
+    payers: BTreeSet<(CustomerId, Currency)>,
     waiting: Vec<Waiting>,
     told: Vec<Notification>,
 }
@@ -203,6 +204,7 @@ impl Audit {
         tally.last_number = entry.number;
         tally.last_balance = entry.balance;
         tally.last_at = Some(entry.at);
+        tally.currencies.insert(entry.currency);
         let subject = format!("entry {} of account {}", entry.number, entry.customer);
         if entry.number != last_number + 1 {
             self.find(Promise::Conservation, &subject, format!("it follows entry {last_number}"));
@@ -222,7 +224,7 @@ impl Audit {
                 let tally = self.orders.entry(id).or_default();
                 tally.charges += u32::from(moved < 0);
                 tally.net -= moved;
-                tally.payers.insert(entry.customer);
+                tally.payers.insert((entry.customer, entry.currency));
             }
         }
     }
@@ -254,6 +256,9 @@ impl Audit {
             let says = format!("it counts {} entries; the last is {}", account.entries, tally.last_number);
             self.find(Promise::Conservation, &subject, says);
         }
+        if tally.currencies.iter().any(|currency| *currency != account.currency) {
+            self.find(Promise::Conservation, &subject, "it has entries of another currency");
+        }
         if account.balance != tally.last_balance {
             let says = format!("it holds {}; its entries come to {}", account.balance, tally.last_balance);
             self.find(Promise::Conservation, &subject, says);
@@ -284,8 +289,11 @@ impl Audit {
         self.judge_charge(&subject, order, tally);
         self.judge_way(&subject, order, tally, settled);
         self.judge_told(&subject, order, tally, settled);
-        if tally.payers.iter().any(|payer| *payer != order.customer) {
+        if tally.payers.iter().any(|(payer, _)| *payer != order.customer) {
             self.find(Promise::EveryoneTheirOwn, &subject, "another's account paid for it");
+        }
+        if tally.payers.iter().any(|(_, currency)| *currency != order.currency) {
+            self.find(Promise::Conservation, &subject, "it was paid in another currency");
         }
         if tally.told.iter().any(|told| told.customer != order.customer)
             || tally.waiting.iter().any(|waiting| waiting.customer != order.customer)

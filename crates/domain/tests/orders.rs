@@ -309,3 +309,16 @@ proptest! {
 fn a_late_advance_of_an_unknown_order_is_known_as_such() {
     assert_eq!(Ledger::new().advance(order_id("none")), Advanced::Unknown);
 }
+
+#[test]
+fn money_of_one_currency_pays_nothing_of_another() {
+    let mut ledger = Ledger::new();
+    ledger.deposit("alice", "d1", 500).unwrap();
+    ledger.terms.currency = domain::Currency::from_code("JPY").unwrap();
+    assert_eq!(ledger.deposit("alice", "d2", 500).unwrap_err().code(), "currency_not_of_this_stack");
+    let id = ledger.place("alice", "k1", 300, IfLacking::Wait).unwrap().into_inner().id;
+    let (now, terms) = (ledger.now, ledger.terms.clone());
+    let refused = ledger.decide(|draft| domain::orders::advance(draft, id, now, &terms));
+    assert_eq!(refused.unwrap_err().code(), "currency_not_of_this_stack");
+    assert_eq!(ledger.balance("alice"), 500);
+}

@@ -86,6 +86,9 @@ fn each_broken_promise_is_found() {
         ("an entry that moved more than it says", Promise::Conservation, |ledger| {
             entry(ledger, 2).amount = Movement::out_of_account(amount(299));
         }),
+        ("an entry in another currency", Promise::Conservation, |ledger| {
+            entry(ledger, 2).currency = domain::Currency::from_code("JPY").unwrap();
+        }),
         ("an account that is gone", Promise::Conservation, |ledger| {
             ledger.items.remove(&Key::Account(customer("alice")));
         }),

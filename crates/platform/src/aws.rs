@@ -21,10 +21,12 @@ pub struct Clients {
     s3: std::sync::Arc<std::sync::LazyLock<aws_sdk_s3::Client, Box<dyn FnOnce() -> aws_sdk_s3::Client + Send>>>,
 }
 
-/// How long one call may take, connecting included. Less than every function's time limit, so that a call that hangs
-/// is tried again within the invocation.
-const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long one try of a call may take, connecting included, and all its tries together. A write whose answer does not
+/// come and the read that asks what became of it fit together into the shortest time limit of a function, ten seconds,
+/// so that the caller hears that the outcome is unknown, and from us.
 const CONNECT: Duration = Duration::from_secs(1);
+const ATTEMPT: Duration = Duration::from_millis(1_800);
+const OPERATION: Duration = Duration::from_secs(4);
 
 /// The network, as a Lambda sees it.
 pub fn network() -> SharedHttpClient {
@@ -46,7 +48,11 @@ macro_rules! client {
             .credentials_provider(credentials($config))
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
+                TimeoutConfig::builder()
+                    .connect_timeout(CONNECT)
+                    .operation_attempt_timeout(ATTEMPT)
+                    .operation_timeout(OPERATION)
+                    .build(),
             )
             .http_client($http.clone());
         builder.set_endpoint_url($config.endpoint_url.clone());

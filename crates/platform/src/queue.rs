@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use aws_lambda_events::sqs::SqsEvent;
 use serde_json::{Value, json};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Delivery {
     pub message_id: String,
     pub body: String,

@@ -4,13 +4,23 @@ use aws_lambda_events::dynamodb;
 use domain::messages::{self, Message};
 use serde_json::{Value, json};
 
-use crate::table::{Stored, decode};
+use crate::table::{CodecError, Stored, decode};
 
 /// One record. What cannot be read stays a record, so that it is kept and not skipped.
 #[derive(Debug)]
 pub struct Record {
     pub sequence_number: String,
-    pub stored: Result<Option<Stored>, String>,
+    pub stored: Result<Option<Stored>, Unread>,
+}
+
+/// Why a record is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unread {
+    /// A newer release wrote it, and will read it.
+    #[error("{0}")]
+    Newer(String),
+    #[error("{0}")]
+    Unreadable(String),
 }
 
 #[derive(Debug)]
@@ -30,7 +40,10 @@ impl Batch {
             let stored = if image.is_empty() { Ok(None) } else { decode(image).map(Some) };
             Record {
                 sequence_number: record.change.sequence_number.unwrap_or_default(),
-                stored: stored.map_err(|error| error.to_string()),
+                stored: stored.map_err(|error| match error {
+                    CodecError::Newer { .. } => Unread::Newer(error.to_string()),
+                    error => Unread::Unreadable(error.to_string()),
+                }),
             }
         });
         Ok(Self { records: records.collect() })

@@ -120,8 +120,15 @@ pub fn verify(token: &str, config: &TokenConfig, now: Timestamp) -> Result<Claim
     Err(failure)
 }
 
+impl Claims {
+    /// Until when, in seconds since the epoch, the token is believed: its expiry and what clocks may differ by.
+    pub const fn believed_until(&self) -> i64 {
+        self.exp.saturating_add(LEEWAY_SECONDS)
+    }
+}
+
 fn in_time(claims: Claims, now: Timestamp) -> Result<Claims, TokenError> {
-    if claims.exp.saturating_add(LEEWAY_SECONDS) <= now.as_seconds() {
+    if claims.believed_until() <= now.as_seconds() {
         Err(TokenError::Expired)
     } else if claims.nbf.is_some_and(|nbf| nbf.saturating_sub(LEEWAY_SECONDS) > now.as_seconds()) {
         Err(TokenError::NotYet)

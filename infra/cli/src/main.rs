@@ -1,1 +1,76 @@
-fn main() {}
+//! The `paidonce` command: the whole system on one machine, and the tools that look into its state.
+//!
+//! One file for each subcommand; here they are only picked. It decides nothing about orders or money and reads no
+//! table by itself: what it shows comes from `platform` and is judged by `domain`.
+
+mod bench;
+mod demo;
+mod failure;
+mod report;
+mod serve;
+mod state;
+mod terminal;
+mod timeline;
+mod token;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  paidonce                                  serve on port 3000, keeping the state in .paidonce
+  paidonce --ephemeral --port 0             serve on a free port and keep nothing
+  paidonce --parameter Currency=JPY --state yen
+  paidonce demo                             see what it promises, in a few seconds
+  paidonce token --user alice               a bearer token that the running server believes
+  paidonce timeline ORDER                   how an order came to where it is, and what it waits for
+  paidonce verify                           check every promise over the state, stopped or running
+
+Exit codes: 0 all is well, 1 findings or a failure, 2 it was called wrongly.";
+
+/// Orders and payments that charge exactly once, on this machine.
+#[derive(Parser)]
+#[command(name = "paidonce", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Command {
+    #[command(subcommand)]
+    subcommand: Option<Tool>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Serve the whole system from this process (the default)
+    Serve(serve::Arguments),
+    /// Print a bearer token that the server of a state directory believes
+    Token(token::Arguments),
+    /// Show how an order came to where it is, and what it waits for
+    Timeline(timeline::Arguments),
+    /// Check every promise over the state of a stopped or running server
+    Verify(verify::Arguments),
+    /// Run a story that shows what is promised, and check it
+    Demo,
+    /// Measure
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let Command { subcommand, serve } = Command::parse();
+    let done = match subcommand.unwrap_or(Tool::Serve(serve)) {
+        Tool::Serve(arguments) => serve::run(arguments),
+        Tool::Token(arguments) => token::run(&arguments),
+        Tool::Timeline(arguments) => timeline::run(&arguments),
+        Tool::Verify(arguments) => verify::run(&arguments),
+        Tool::Demo => demo::run(),
+        Tool::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}

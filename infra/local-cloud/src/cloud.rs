@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::connector::{CallObserver, Connector};
 use crate::deliveries::Deliveries;
 use crate::dynamodb::DynamoDb;
-use crate::event_bridge::EventBridge;
+use crate::event_bridge::{EventBridge, EventObserver};
 use crate::function::{FunctionError, Handler};
 use crate::invoke::{Functions, InvocationObserver, Trigger, WhenBusy};
 use crate::mappings::{self, Filters, Stopping};
@@ -32,11 +32,12 @@ pub struct Options {
     pub seed: u64,
     pub on_invocation: Option<InvocationObserver>,
     pub on_call: Option<CallObserver>,
+    pub on_event: Option<EventObserver>,
 }
 
 impl Options {
     pub fn new(storage: Storage, clock: Clock, seed: u64) -> Self {
-        Self { storage, clock, seed, on_invocation: None, on_call: None }
+        Self { storage, clock, seed, on_invocation: None, on_call: None, on_event: None }
     }
 }
 
@@ -65,14 +66,22 @@ pub(crate) struct Core {
 impl Cloud {
     /// Opens the state and creates what the stack names and the state lacks. Nothing runs before `start`.
     pub fn open(stack: Stack, options: Options) -> Result<Self, CloudError> {
+        let store = Store::open(&options.storage)?;
+        Self::over(store, stack, options)
+    }
+
+    /// Opens over a store that is open already.
+    pub(crate) fn over(store: Store, stack: Stack, options: Options) -> Result<Self, CloudError> {
         check(&stack)?;
-        let Options { storage, clock, seed, on_invocation, on_call } = options;
-        let store = Arc::new(Store::open(&storage)?);
+        let Options { storage: _, clock, seed, on_invocation, on_call, on_event } = options;
+        let store = Arc::new(store);
         let random = Arc::new(Random::seeded(seed));
         let activity = Signal::new();
         let deliveries = Arc::new(Deliveries::new(store.clone(), activity.clone()));
-        let event_bridge =
-            Arc::new(EventBridge::new(&stack, store.clone(), deliveries.clone(), random.clone(), clock.clone())?);
+        let mut event_bridge =
+            EventBridge::new(&stack, store.clone(), deliveries.clone(), random.clone(), clock.clone())?;
+        event_bridge.observer = on_event;
+        let event_bridge = Arc::new(event_bridge);
         let core = Core {
             dynamodb: DynamoDb::open(&stack, &store, &clock, activity.clone())?,
             sqs: Sqs::new(&stack.queues, store.clone(), random.clone(), clock.clone(), activity.clone())?,
@@ -170,6 +179,11 @@ impl Cloud {
             .all()
             .map(|kept| (kept.queue.name.clone(), self.0.sqs.depth(kept, now_ms).unwrap_or_default()))
             .collect()
+    }
+
+    /// Changes of tables that their stream's mappings want to know of and have not worked off.
+    pub fn unread_changes(&self) -> Result<usize, CloudError> {
+        mappings::unread_changes(&self.0)
     }
 }
 

@@ -26,6 +26,9 @@ use crate::store::Store;
 pub use requests::Capacity;
 pub(crate) use requests::{STREAMS_TARGET_PREFIX, TARGET_PREFIX};
 
+/// The tables' file within a state directory.
+pub(crate) const TABLES: &str = "table.db";
+
 /// Without it every write to a table with a stream scans all records of the stream.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS _stream_records_in_order
     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
@@ -57,7 +60,7 @@ pub(crate) struct StreamRecord {
 
 impl DynamoDb {
     pub(crate) fn open(stack: &Stack, store: &Store, clock: &Clock, activity: Signal) -> Result<Self, CloudError> {
-        let (database, side_door) = match store.file("table.db") {
+        let (database, side_door) = match store.file(TABLES) {
             Some(path) => {
                 let (database, connection) = open_file(&path)?;
                 (database, Some(Mutex::new(connection)))
@@ -163,7 +166,7 @@ fn open_file(path: &Path) -> Result<(Database, Connection), CloudError> {
         directory: path.to_owned(),
         source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not UTF-8"),
     })?;
-    let database = Database::new(name).map_err(|error| unusable("table.db", &error))?;
+    let database = Database::new(name).map_err(|error| unusable(TABLES, &error))?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.execute_batch(STREAM_INDEX)?;

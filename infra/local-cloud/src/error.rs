@@ -11,6 +11,8 @@ pub enum CloudError {
         .directory.display()
     )]
     NewerFormat { directory: PathBuf, found: i64, known: i64 },
+    #[error("there is no state in {}: start the system there once, or name another directory", .directory.display())]
+    NoState { directory: PathBuf },
     #[error("cannot use {} as the state directory: {source}", .directory.display())]
     Directory { directory: PathBuf, source: std::io::Error },
     #[error("the state cannot be read or written: {0}; the directory can be deleted to start afresh")]

@@ -23,6 +23,9 @@ use crate::wire::{ServiceError, json_response};
 pub(crate) const TARGET_PREFIX: &str = "AWSEvents.";
 pub(crate) const DEFAULT_BUS: &str = "default";
 
+/// Told of each event that a bus accepts from a client, as a target would see it.
+pub type EventObserver = Arc<dyn Fn(&Value) + Send + Sync>;
+
 const MOST_ENTRIES: usize = 10;
 const MOST_BYTES: usize = 256 * 1024;
 
@@ -35,6 +38,7 @@ pub(crate) struct EventBridge {
     deliveries: Arc<Deliveries>,
     random: Arc<Random>,
     clock: Clock,
+    pub(crate) observer: Option<EventObserver>,
 }
 
 impl EventBridge {
@@ -66,6 +70,7 @@ impl EventBridge {
             deliveries,
             random,
             clock,
+            observer: None,
         })
     }
 
@@ -94,13 +99,16 @@ impl EventBridge {
         }
         let now_ms = self.clock.now_ms();
         let mut failed = 0;
+        let mut accepted = Vec::new();
         let results = self.store.write::<_, ServiceError>(|transaction| {
             entries
                 .iter()
                 .map(|entry| match self.event_of(entry, now_ms) {
                     Ok((bus, event)) => {
                         self.route(transaction, &bus, &event, now_ms)?;
-                        Ok(json!({ "EventId": event["id"] }))
+                        let id = event["id"].clone();
+                        accepted.push(event);
+                        Ok(json!({ "EventId": id }))
                     }
                     Err((code, message)) => {
                         failed += 1;
@@ -110,6 +118,9 @@ impl EventBridge {
                 .collect::<Result<Vec<_>, _>>()
         })?;
         self.deliveries.added();
+        if let Some(observer) = &self.observer {
+            accepted.iter().for_each(|event| observer(event));
+        }
         Ok(json!({ "FailedEntryCount": failed, "Entries": results }))
     }
 

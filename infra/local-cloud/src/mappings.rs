@@ -106,6 +106,10 @@ pub(crate) fn is_settled(core: &Core) -> Result<bool, String> {
     Ok(true)
 }
 
+pub(crate) fn unread_changes(core: &Core) -> Result<usize, CloudError> {
+    core.stack.stream_mappings.iter().filter(|mapping| mapping.enabled).map(|m| stream::unread(core, m)).sum()
+}
+
 /// The identifiers of the items that a function says it failed, or `None` where the answer cannot be understood, which
 /// AWS takes for the failure of all.
 fn reported_failures(answer: &Value) -> Option<Vec<String>> {

@@ -7,8 +7,10 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use tempfile::TempDir;
 
 use crate::CloudError;
 
@@ -21,6 +23,9 @@ pub enum Storage {
     /// Gone with the cloud.
     Memory,
 }
+
+/// The services' file within a state directory.
+pub(crate) const SERVICES: &str = "cloud.db";
 
 const FORMAT: i64 = 1;
 
@@ -88,24 +93,34 @@ struct OwnedDirectory {
     path: PathBuf,
     /// Locked for as long as it is open.
     _lock: File,
+    /// A copy goes with whoever looked at it.
+    _copy: Option<TempDir>,
 }
 
 impl Store {
     pub(crate) fn open(storage: &Storage) -> Result<Self, CloudError> {
-        let (connection, directory) = match storage {
-            Storage::Memory => (Connection::open_in_memory()?, None),
-            Storage::Directory(path) => {
-                let directory = OwnedDirectory { path: path.clone(), _lock: lock(path)? };
-                let connection = Connection::open(path.join("cloud.db"))?;
-                let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-                if found > FORMAT {
-                    return Err(CloudError::NewerFormat { directory: path.clone(), found, known: FORMAT });
-                }
-                connection.pragma_update(None, "journal_mode", "WAL")?;
-                connection.pragma_update(None, "synchronous", "NORMAL")?;
-                (connection, Some(directory))
-            }
-        };
+        match storage {
+            Storage::Memory => Self::over(Connection::open_in_memory()?, None),
+            Storage::Directory(path) => Self::in_directory(path, None),
+        }
+    }
+
+    /// Opens a copy of a state, which is gone with the store.
+    pub(crate) fn of_copy(copy: TempDir) -> Result<Self, CloudError> {
+        let path = copy.path().to_owned();
+        Self::in_directory(&path, Some(copy))
+    }
+
+    fn in_directory(path: &Path, copy: Option<TempDir>) -> Result<Self, CloudError> {
+        let directory = OwnedDirectory { path: path.to_owned(), _lock: lock(path)?, _copy: copy };
+        let connection = Connection::open(path.join(SERVICES))?;
+        check_format(&connection, path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Self::over(connection, Some(directory))
+    }
+
+    fn over(connection: Connection, directory: Option<OwnedDirectory>) -> Result<Self, CloudError> {
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch(SCHEMA)?;
         connection.pragma_update(None, "user_version", FORMAT)?;
@@ -156,16 +171,54 @@ impl Store {
     }
 }
 
+/// Refuses what a newer version wrote; `directory` is what the refusal names.
+pub(crate) fn check_format(connection: &Connection, directory: &Path) -> Result<(), CloudError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > FORMAT {
+        return Err(CloudError::NewerFormat { directory: directory.to_owned(), found, known: FORMAT });
+    }
+    Ok(())
+}
+
+/// Whether a process owns the directory now.
+pub(crate) fn is_owned(directory: &Path) -> Result<bool, CloudError> {
+    let unusable = |source| CloudError::Directory { directory: directory.to_owned(), source };
+    let file = match File::open(directory.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(unusable(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
 fn lock(directory: &Path) -> Result<File, CloudError> {
+    const TRIES: u32 = 5;
+    const PAUSE: Duration = Duration::from_millis(20);
     let unusable = |source| CloudError::Directory { directory: directory.to_owned(), source };
     std::fs::create_dir_all(directory).map_err(unusable)?;
     let file =
         File::options().create(true).truncate(false).write(true).open(directory.join("lock")).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CloudError::DirectoryInUse { directory: directory.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    for tries_left in (0..TRIES).rev() {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if tries_left == 0 => {
+                return Err(CloudError::DirectoryInUse { directory: directory.to_owned() });
+            }
+            // Whoever only asks whether it is owned holds it for a moment.
+            Err(TryLockError::WouldBlock) => pause(PAUSE),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
     }
+    Ok(file)
+}
+
+#[expect(clippy::disallowed_methods, reason = "there is no state to wait for: another process holds the lock")]
+fn pause(length: Duration) {
+    std::thread::sleep(length);
 }
 
 #[cfg(test)]

@@ -71,6 +71,31 @@ pub enum StartError {
     NoApi,
 }
 
+/// The template as it is served with these parameters.
+pub fn stack(template: &str, name: &str, parameters: BTreeMap<String, String>) -> Result<Stack, TemplateError> {
+    Stack::from_template(template, &Settings { parameters, ..Settings::new(name) })
+}
+
+/// What the functions of a stack are configured with. It differs from one to the next only in what few are told.
+pub fn config(stack: &Stack) -> Result<Config, StartError> {
+    config_of(stack, stack.functions.first().ok_or(StartError::NoApi)?)
+}
+
+/// What reads the state of a cloud that nothing runs over, such as a snapshot.
+pub fn reader(cloud: &Cloud) -> Result<App, StartError> {
+    let clock = cloud.clock().clone();
+    let clock = Clock::new(move || Timestamp::from_millis(clock.now_ms()));
+    Ok(App::new(config(cloud.stack())?, platform::aws::shared(cloud.connector()), clock, 0))
+}
+
+fn config_of(stack: &Stack, function: &local_cloud::stack::Function) -> Result<Config, StartError> {
+    let read = |name: &str| match name {
+        "AWS_REGION" => Some(stack.region.clone()),
+        name => function.environment.get(name).cloned(),
+    };
+    Config::read(read).map_err(|error| StartError::Config { function: function.logical_id.clone(), error })
+}
+
 /// The running system.
 pub struct System {
     pub cloud: Cloud,
@@ -91,8 +116,7 @@ impl System {
             runs_by_itself,
             network,
         } = options;
-        let settings = Settings { parameters, ..Settings::new(stack_name) };
-        let mut stack = Stack::from_template(&template, &settings)?;
+        let mut stack = stack(&template, &stack_name, parameters)?;
         if !runs_by_itself {
             switch_off(&mut stack);
         }
@@ -157,13 +181,7 @@ impl Apps {
             if by_environment.contains_key(variables) {
                 continue;
             }
-            let region = cloud.stack().region.clone();
-            let read = |name: &str| match name {
-                "AWS_REGION" => Some(region.clone()),
-                name => variables.get(name).cloned(),
-            };
-            let config = Config::read(read)
-                .map_err(|error| StartError::Config { function: function.logical_id.clone(), error })?;
+            let config = config_of(cloud.stack(), function)?;
             let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number);
             let app = App::new(config, http.clone(), clock.clone(), seed);
             by_environment.insert(variables.clone(), Arc::new(app));

@@ -47,9 +47,24 @@ const MOST_PAYLOAD_BYTES: usize = 6 * 1024 * 1024;
 const MOST_HEADER_BYTES: usize = 10_240;
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// One request, told when it has been answered.
+#[derive(Clone, Debug)]
+pub struct AnswerRecord {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    pub status: u16,
+    pub duration_ms: i64,
+}
+
+pub type AnswerObserver = Arc<dyn Fn(&AnswerRecord) + Send + Sync>;
+
 /// The HTTP API of a stack. Clones are the same API.
 #[derive(Clone)]
-pub struct Edge(Arc<Inner>);
+pub struct Edge {
+    inner: Arc<Inner>,
+    observer: Option<AnswerObserver>,
+}
 
 struct Inner {
     region: String,
@@ -72,7 +87,7 @@ impl Edge {
         trusted: Option<TrustedIdentity>,
     ) -> Option<Self> {
         let api = stack.api.clone()?;
-        Some(Self(Arc::new(Inner {
+        let inner = Inner {
             region: stack.region.clone(),
             account: stack.account.clone(),
             api,
@@ -81,13 +96,28 @@ impl Edge {
             invoke,
             trusted,
             cache: authorizer::Cache::default(),
-        })))
+        };
+        Some(Self { inner: Arc::new(inner), observer: None })
+    }
+
+    /// The same API, whose answers are told to `observer`.
+    #[must_use]
+    pub fn observed_by(self, observer: AnswerObserver) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Answers one request, whatever is in it.
     pub async fn answer(&self, request: Request<Bytes>, peer: IpAddr) -> Response<Bytes> {
-        let context = self.0.context(peer);
-        let mut response = self.0.answer(&request, &context).await;
+        let context = self.inner.context(peer);
+        let mut response = self.inner.answer(&request, &context).await;
+        if let Some(observer) = &self.observer {
+            observer(&AnswerRecord {
+                method: request.method().to_string(),
+                path: request.uri().path().to_owned(),
+                status: response.status().as_u16(),
+                duration_ms: self.inner.clock.now_ms() - context.now_ms,
+            });
+        }
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
             response.headers_mut().insert("apigw-requestid", id);
         }

@@ -79,6 +79,23 @@ pub(super) fn has_read_all(core: &Core, mapping: &StreamMapping) -> Result<bool,
     Ok(kept.unwrap_or_default() >= core.dynamodb.newest_sequence(table)?)
 }
 
+/// How many records after the checkpoint the mapping lets through.
+pub(super) fn unread(core: &Core, mapping: &StreamMapping) -> Result<usize, CloudError> {
+    let Some(table) = core.dynamodb.table_of_stream(&mapping.stream_arn) else { return Ok(0) };
+    let filters = Filters::read(&mapping.filters, &mapping.function)?;
+    let mut after = core.store.checkpoint(&mapping_id(mapping))?.unwrap_or_default();
+    let mut unread = 0;
+    loop {
+        let records = core
+            .dynamodb
+            .records(table, after, PAGE)
+            .map_err(|reason| CloudError::Table { table: table.name.clone(), reason })?;
+        let Some(last) = records.last() else { return Ok(unread) };
+        after = last.sequence;
+        unread += records.iter().filter(|record| filters.let_through(&record.event)).count();
+    }
+}
+
 /// The number before which nobody needs this table's stream: the furthest behind of its mappings, however long ago
 /// that was, or a day where it has none.
 pub(super) fn passed_by_all(core: &Core, table: &Table) -> Result<Option<i64>, String> {

@@ -1,0 +1,120 @@
+//! What an audit saw and found, for eyes and for machines.
+
+use domain::Currency;
+use domain::promises::{Finding, Promise, Report};
+use serde_json::{Value, json};
+
+use crate::terminal::{Paint, say};
+
+pub(crate) fn to_json(report: &Report, currency: Currency) -> Value {
+    let orders: serde_json::Map<_, _> =
+        report.orders.iter().map(|(state, count)| (state.name().to_owned(), json!(count))).collect();
+    let promises: Vec<_> = Promise::ALL
+        .into_iter()
+        .map(|promise| {
+            let findings: Vec<_> = of(report, promise)
+                .map(|finding| json!({ "subject": finding.subject, "says": finding.says }))
+                .collect();
+            json!({
+                "promise": promise.code(),
+                "says": promise.says(),
+                "holds": findings.is_empty(),
+                "findings": findings,
+            })
+        })
+        .collect();
+    json!({
+        "holds": report.findings.is_empty(),
+        "promises": promises,
+        "seen": {
+            "accounts": report.accounts,
+            "entries": report.entries,
+            "orders": orders,
+            "waiting": report.waiting,
+            "stalled": report.stalled,
+            "deposits": report.deposits,
+            "notifications": report.notifications,
+            "unreadable": report.unreadable,
+            "currency": currency.code(),
+            "deposited": decimal(report.deposited, currency),
+            "held": decimal(report.held, currency),
+            "revenue": decimal(report.revenue, currency),
+        },
+    })
+}
+
+pub(crate) fn show(report: &Report, currency: Currency, paint: Paint) {
+    let total: usize = report.orders.values().sum();
+    let by_state: Vec<_> = report.orders.iter().map(|(state, count)| format!("{} {count}", state.name())).collect();
+    let orders = if total == 0 { "0".to_owned() } else { format!("{total}  ({})", by_state.join(", ")) };
+    let waits = match (report.waiting, report.stalled) {
+        (waiting, 0) => waiting.to_string(),
+        (waiting, stalled) => format!("{waiting}, and {stalled} stalled"),
+    };
+    let money = |minor| format!("{} {currency}", decimal(minor, currency));
+    let mut seen = vec![
+        ("accounts", report.accounts.to_string()),
+        ("entries", report.entries.to_string()),
+        ("deposits", report.deposits.to_string()),
+        ("orders", orders),
+        ("waiting", waits),
+        ("notifications", report.notifications.to_string()),
+        ("came in", money(report.deposited)),
+        ("held", money(report.held)),
+        ("paid", money(report.revenue)),
+    ];
+    if report.unreadable > 0 {
+        let count = report.unreadable;
+        seen.push(("unreadable", paint.yellow(format_args!("{count} messages, kept for a person to look at"))));
+    }
+    for (what, how_much) in seen {
+        say(format_args!("  {what:<14} {how_much}"));
+    }
+    say("");
+    for promise in Promise::ALL {
+        let count = of(report, promise).count();
+        let verdict = if count == 0 {
+            paint.green(format_args!("{:<12}", "holds"))
+        } else {
+            paint.red(format_args!(
+                "{:<12}",
+                if count == 1 { "1 finding".to_owned() } else { format!("{count} findings") }
+            ))
+        };
+        say(format_args!("  {verdict} {:<18} {}", promise.code(), paint.faint(promise.says())));
+        for finding in of(report, promise) {
+            say(format_args!("               {}: {}", paint.bold(&finding.subject), finding.says));
+        }
+    }
+}
+
+fn of(report: &Report, promise: Promise) -> impl Iterator<Item = &Finding> {
+    report.findings.iter().filter(move |finding| finding.promise == promise)
+}
+
+/// Sums of many accounts, which may be more than one account can hold, and below zero where something is wrong.
+fn decimal(minor: i128, currency: Currency) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    let minor = minor.unsigned_abs();
+    match currency.digits() {
+        0 => format!("{sign}{minor}"),
+        digits => {
+            let unit = 10_u128.pow(digits);
+            format!("{sign}{}.{:0width$}", minor / unit, minor % unit, width = digits as usize)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_shown_in_the_currency() {
+        let shown = |minor, code| decimal(minor, Currency::from_code(code).unwrap());
+        assert_eq!(shown(150_099, "EUR"), "1500.99");
+        assert_eq!(shown(-5, "EUR"), "-0.05");
+        assert_eq!(shown(7, "JPY"), "7");
+        assert_eq!(shown(i128::from(i64::MAX) * 2, "KWD"), "18446744073709551.614");
+    }
+}

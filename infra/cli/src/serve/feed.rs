@@ -1,0 +1,169 @@
+//! What happens, as it happens: a line for each request, each step of an order and each invocation that failed. The
+//! machinery between them is not told; whoever wants it asks for logs.
+//!
+//! Lines are handed to a thread of their own, so that a terminal that stands still never holds up the server. What it
+//! could not take is counted and said.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use domain::Timestamp;
+use local_cloud::edge::{AnswerObserver, AnswerRecord};
+use local_cloud::{Clock, EventObserver, InvocationObserver, InvocationRecord, Outcome};
+use serde_json::Value;
+
+use crate::terminal::{Paint, say};
+
+#[derive(Clone)]
+pub(super) struct Feed(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    paint: Paint,
+    lines: SyncSender<String>,
+    left_out: Arc<AtomicUsize>,
+}
+
+/// Lines that wait for the terminal.
+const DEPTH: usize = 4096;
+
+impl Feed {
+    pub(super) fn start(clock: Clock, paint: Paint) -> Self {
+        let (lines, taken) = sync_channel(DEPTH);
+        let left_out = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&left_out);
+        std::thread::spawn(move || write(&taken, &counted));
+        Self(Arc::new(Inner { clock, paint, lines, left_out }))
+    }
+
+    pub(super) fn answers(&self) -> AnswerObserver {
+        let inner = Arc::clone(&self.0);
+        Arc::new(move |answer| inner.tell(answered(inner.paint, answer)))
+    }
+
+    pub(super) fn events(&self) -> EventObserver {
+        let inner = Arc::clone(&self.0);
+        Arc::new(move |event| {
+            if let Some(line) = happened(inner.paint, event) {
+                inner.tell(line);
+            }
+        })
+    }
+
+    pub(super) fn invocations(&self) -> InvocationObserver {
+        let inner = Arc::clone(&self.0);
+        Arc::new(move |record| {
+            if let Some(line) = went_wrong(inner.paint, record) {
+                inner.tell(line);
+            }
+        })
+    }
+}
+
+impl Inner {
+    fn tell(&self, line: String) {
+        let now = Timestamp::from_millis(self.clock.now_ms()).to_string();
+        let time = now.get(11..23).unwrap_or(&now);
+        if self.lines.try_send(format!("{}  {line}", self.paint.faint(time))).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn write(lines: &Receiver<String>, left_out: &AtomicUsize) {
+    for line in lines {
+        say(line);
+        match left_out.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => say(format_args!("… {count} lines were left out")),
+        }
+    }
+}
+
+fn answered(paint: Paint, answer: &AnswerRecord) -> String {
+    let AnswerRecord { method, path, status, duration_ms } = answer;
+    let shown = match status {
+        ..400 => paint.green(status),
+        400..500 => paint.yellow(status),
+        _ => paint.red(status),
+    };
+    format!("{method} {path}  {shown}  {}", paint.faint(format_args!("{duration_ms} ms")))
+}
+
+/// A step of an order. That it was placed, and what became of an account, the request's own line has told.
+fn happened(paint: Paint, event: &Value) -> Option<String> {
+    let detail = &event["detail"];
+    let text = |field: &str| detail[field].as_str();
+    let transition = event["detail-type"].as_str()?.strip_prefix("order.").filter(|name| *name != "placed")?;
+    let (order, amount, currency) = (text("order")?, text("amount")?, text("currency")?);
+    let more = match transition {
+        "paid" => format!(" with {amount} {currency}"),
+        "waiting" => format!(" for {} {currency} that is missing", text("missing").unwrap_or("money")),
+        "cancelled" => format!(" because of: {}", text("reason").unwrap_or("nothing said")),
+        _ => String::new(),
+    };
+    let shown = match transition {
+        "completed" => paint.green(transition),
+        "waiting" | "cancelled" => paint.yellow(transition),
+        "stalled" => paint.red(transition),
+        _ => transition.to_owned(),
+    };
+    Some(format!("order {order}  {shown}{more}"))
+}
+
+fn went_wrong(paint: Paint, record: &InvocationRecord) -> Option<String> {
+    let what = match record.outcome {
+        Outcome::Done => return None,
+        Outcome::Failed => "failed",
+        Outcome::TimedOut => "timed out",
+        Outcome::Panicked => "panicked",
+        Outcome::Throttled => "was throttled",
+    };
+    let why = record.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    Some(format!("{} {}: {why}", record.function, paint.red(what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(kind: &str, detail: Value) -> Option<String> {
+        let paint = Paint::for_pipes();
+        happened(paint, &json!({ "detail-type": kind, "detail": detail }))
+    }
+
+    #[test]
+    fn each_step_of_an_order_is_a_line_and_accounts_are_none() {
+        let order = |more: Value| {
+            let mut detail = json!({ "order": "o1", "amount": "10.00", "currency": "EUR" });
+            detail.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+            detail
+        };
+        let none = json!({});
+        assert_eq!(told("order.paid", order(none.clone())).unwrap(), "order o1  paid with 10.00 EUR");
+        assert_eq!(told("order.completed", order(none.clone())).unwrap(), "order o1  completed");
+        let missing = order(json!({ "missing": "2.50" }));
+        assert_eq!(told("order.waiting", missing).unwrap(), "order o1  waiting for 2.50 EUR that is missing");
+        let unpaid = order(json!({ "reason": "unpaid" }));
+        assert_eq!(told("order.cancelled", unpaid).unwrap(), "order o1  cancelled because of: unpaid");
+        assert_eq!(told("order.placed", order(none.clone())), None);
+        assert_eq!(told("account.deposited", none), None);
+    }
+
+    #[test]
+    fn only_invocations_that_went_wrong_are_told() {
+        let record = |outcome| InvocationRecord {
+            function: "Relay".to_owned(),
+            trigger: local_cloud::Trigger::Stream,
+            outcome,
+            duration_ms: 3,
+            error: Some(local_cloud::FunctionError { kind: "Failed".to_owned(), message: "no".to_owned() }),
+        };
+        let paint = Paint::for_pipes();
+        assert_eq!(went_wrong(paint, &record(Outcome::Done)), None);
+        assert_eq!(went_wrong(paint, &record(Outcome::TimedOut)).unwrap(), "Relay timed out: Failed: no");
+    }
+}

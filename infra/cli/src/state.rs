@@ -1,0 +1,124 @@
+//! A state directory beside what the cloud keeps in it: the key that signs local tokens, and what was last served
+//! from it, so that whoever reads the state later reads it as it was written.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use local_cloud::stack::Stack;
+use local_cloud::{Cloud, CloudError, Snapshot};
+use platform::App;
+use platform::tokens::SigningKey;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+const KEY: &str = "signing-key.p8";
+const SERVED: &str = "served.json";
+
+/// Which state directory, for the commands that look into one.
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// The state directory of the server, stopped or running
+    #[arg(long, value_name = "DIR", default_value = ".paidonce")]
+    state: PathBuf,
+}
+
+impl Which {
+    pub(crate) fn directory(&self) -> StateDirectory {
+        StateDirectory(self.state.clone())
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct StateDirectory(PathBuf);
+
+/// What a state directory is served with.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Served {
+    pub(crate) template: String,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+impl Served {
+    pub(crate) fn stack(&self) -> Result<Stack, Failure> {
+        Ok(local_system::stack(&self.template, local_system::STACK_NAME, self.parameters.clone())?)
+    }
+}
+
+impl StateDirectory {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, Failure> {
+        let directory = Self(path);
+        std::fs::create_dir_all(&directory.0).map_err(|error| directory.unusable(error))?;
+        Ok(directory)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The key that signs this directory's tokens, made when it is first asked for.
+    pub(crate) fn signing_key_or_new(&self) -> Result<SigningKey, Failure> {
+        if !self.0.join(KEY).exists() {
+            let new = SigningKey::generate().map_err(|_| Failure::Failed("no key can be made here".to_owned()))?;
+            self.write_once(KEY, &new).map_err(|error| self.unusable(error))?;
+        }
+        self.signing_key()
+    }
+
+    pub(crate) fn signing_key(&self) -> Result<SigningKey, Failure> {
+        let path = self.0.join(KEY);
+        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => CloudError::NoState { directory: self.0.clone() }.into(),
+            _ => self.unusable(error),
+        })?;
+        SigningKey::from_pkcs8(&bytes).map_err(|_| {
+            let path = path.display();
+            Failure::Failed(format!("{path} is no Ed25519 key: delete it, and the next start makes a new one"))
+        })
+    }
+
+    pub(crate) fn keep(&self, served: &Served) -> Result<(), Failure> {
+        let json = serde_json::to_vec(served).expect("text under text keys is JSON");
+        let replaced = self.write_beside(&json).and_then(|file| Ok(file.persist(self.0.join(SERVED))?));
+        replaced.map(drop).map_err(|error| self.unusable(error))
+    }
+
+    /// What the directory was last served with; the built-in template where nobody said.
+    pub(crate) fn served(&self) -> Result<Served, Failure> {
+        match std::fs::read(self.0.join(SERVED)) {
+            Ok(json) => serde_json::from_slice(&json).map_err(|error| self.unusable(error.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new() })
+            }
+            Err(error) => Err(self.unusable(error)),
+        }
+    }
+
+    /// A copy of the state as it stands, and what reads it.
+    pub(crate) fn snapshot(&self) -> Result<(Snapshot, App), Failure> {
+        let snapshot = Cloud::snapshot_of(&self.0, self.served()?.stack()?)?;
+        let reader = local_system::reader(&snapshot.cloud)?;
+        Ok((snapshot, reader))
+    }
+
+    /// Whoever else writes it at the same time, one is written whole and both read that one.
+    fn write_once(&self, name: &str, content: &[u8]) -> std::io::Result<()> {
+        match self.write_beside(content)?.persist_noclobber(self.0.join(name)) {
+            Err(refused) if refused.error.kind() != std::io::ErrorKind::AlreadyExists => Err(refused.error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Readable by its owner only, as temporary files are.
+    fn write_beside(&self, content: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.0)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    }
+
+    fn unusable(&self, source: std::io::Error) -> Failure {
+        CloudError::Directory { directory: self.0.clone(), source }.into()
+    }
+}

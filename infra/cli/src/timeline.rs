@@ -1,0 +1,124 @@
+//! `paidonce timeline`: how one order came to where it is, and what it waits for, read from the state itself. It asks
+//! nobody whose order it is: whoever can read the directory can read all of it.
+
+use domain::books::{Kept, Key};
+use domain::events::Told;
+use domain::ids::OrderId;
+use domain::orders::{CancelReason, Lack, Order, Passage, WaitingFor, What};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::state::Which;
+use crate::terminal::{Paint, say};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The order's id, as the API answers it
+    order: String,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    state: Which,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let id = OrderId::parse(&arguments.order).ok_or_else(|| {
+        let order = &arguments.order;
+        Failure::Usage(format!("{order:?} is no order id; one has 32 letters and digits, as GET /orders lists them"))
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let order = runtime.block_on(load(arguments, id))?;
+    if arguments.json {
+        say(format_args!("{:#}", to_json(&order)));
+    } else {
+        show(&order, Paint::for_stdout());
+    }
+    Ok(())
+}
+
+async fn load(arguments: &Arguments, id: OrderId) -> Result<Order, Failure> {
+    let directory = arguments.state.directory();
+    let (_snapshot, reader) = directory.snapshot()?;
+    let key = Key::Order(id);
+    let found = reader.store.table().load(&[key]).await.map_err(platform::Failure::from)?.remove(&key).flatten();
+    found.and_then(|stored| Order::of_item(&stored.found.item).cloned()).ok_or_else(|| {
+        let directory = directory.path().display();
+        Failure::Failed(format!("there is no order {id} in {directory}; is it in another one (--state DIR)?"))
+    })
+}
+
+fn to_json(order: &Order) -> Value {
+    let passed = |passage: &Passage| {
+        let (transition, cause) = words(order, &passage.told);
+        let event = passage.event(&order.id).to_string();
+        json!({ "at": passage.at.to_string(), "transition": transition, "cause": cause, "event": event })
+    };
+    let waiting = order.waiting_for.map(|waiting| {
+        json!({ "what": waiting.what, "since": waiting.since.to_string(), "until": waiting.until.to_string() })
+    });
+    json!({
+        "id": order.id.to_string(),
+        "customer": order.customer.to_string(),
+        "state": order.state.name(),
+        "amount": order.amount.to_decimal(order.currency),
+        "currency": order.currency.code(),
+        "waiting_for": waiting,
+        "next_look": order.look_at.map(|at| at.to_string()),
+        "items": order.timeline.iter().map(passed).collect::<Vec<_>>(),
+    })
+}
+
+fn show(order: &Order, paint: Paint) {
+    let amount = order.amount.to_decimal(order.currency);
+    say(format_args!("order {}  {}  {amount} {}", order.id, paint.bold(order.state.name()), order.currency));
+    if let Some(description) = &order.description {
+        say(format_args!("  {}", paint.faint(description.as_str())));
+    }
+    say("");
+    for passage in &order.timeline {
+        let (transition, cause) = words(order, &passage.told);
+        say(format_args!("  {}  {}  {cause}", passage.at, paint.bold(format_args!("{transition:<9}"))));
+        say(format_args!("  {:24}  {:9}  {}", "", "", paint.faint(passage.event(&order.id))));
+    }
+    say("");
+    say(match (&order.waiting_for, order.look_at) {
+        (Some(waiting), _) => paint.yellow(awaited(waiting)),
+        (None, Some(look_at)) => format!("  on its way; it is looked at again at {look_at} at the latest"),
+        (None, None) => "  it has ended and waits for nothing".to_owned(),
+    });
+}
+
+fn awaited(WaitingFor { what, since, until }: &WaitingFor) -> String {
+    let what = match what {
+        What::Money => "more money on its account",
+        What::Stalled => "another try, as it could not be processed",
+    };
+    format!("  waits for {what} since {since}\n  and is cancelled if that has not come by {until}")
+}
+
+/// The transition's name, and what made it.
+fn words(order: &Order, told: &Told) -> (&'static str, String) {
+    let money = |amount: domain::Amount| format!("{} {}", amount.to_decimal(order.currency), order.currency);
+    match told {
+        Told::OrderPlaced => ("placed", "by its customer".to_owned()),
+        Told::OrderPaid { balance } => ("paid", format!("from the balance, which left {}", money(*balance))),
+        Told::OrderWaiting { lacks: Lack::Money { missing } } => {
+            ("waiting", format!("{} was missing", money(*missing)))
+        }
+        Told::OrderStalled => ("stalled", "it could not be processed".to_owned()),
+        Told::OrderCompleted => ("completed", "every step was taken".to_owned()),
+        Told::OrderCancelled { reason } => ("cancelled", cancelled(*reason).to_owned()),
+        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => {
+            ("other", "told of an account, not of an order".to_owned())
+        }
+    }
+}
+
+const fn cancelled(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::Unpaid => "the balance did not cover it and it was not to wait",
+        CancelReason::Deadline => "it waited as long as it could",
+    }
+}
