@@ -1,8 +1,8 @@
 //! How long a caller waits: `POST /orders` over a real loopback connection to the served edge, the state in files, one
 //! request after the other; and how long after the 201 the order is completed.
 //!
-//! First the orders come back to back, while the work that they cause goes on behind them. Then each is waited for until
-//! a read shows it completed. The caller is a thread with a plain socket, so that what is timed is the system and not a
+//! First the orders come back to back, while the work that they cause goes on behind them; the target is held against
+//! these. Then each is waited for until a read shows it completed, so that the next finds the system nearly at rest. The caller is a thread with a plain socket, so that what is timed is the system and not a
 //! client's runtime. Not here: many callers at once, and the network.
 
 use std::fmt;
@@ -48,8 +48,10 @@ impl Default for LatencyOptions {
 /// What was measured.
 #[derive(Clone, Debug)]
 pub struct LatencyReport {
-    /// From the request's first byte to the answer's last.
+    /// From the request's first byte to the answer's last, one order right after the other.
     pub place: Spread,
+    /// The same, each order only once the one before was completed.
+    pub place_at_rest: Spread,
     /// From the 201 until a read shows the order completed.
     pub completed: Spread,
     /// What an idle `serve` holds in memory, where a binary was given.
@@ -111,6 +113,7 @@ impl LatencyReport {
     pub fn to_json(&self) -> Value {
         json!({
             "place": self.place.to_json(),
+            "place_at_rest": self.place_at_rest.to_json(),
             "completed": self.completed.to_json(),
             "idle_kib": self.idle_kib,
             "targets": { "place_median_us": Self::TARGET_MEDIAN_US, "idle_kib": Self::TARGET_IDLE_KIB },
@@ -129,9 +132,11 @@ impl fmt::Display for LatencyReport {
             "ms", "requests", "min", "median", "p99", "target"
         )?;
         let target = format!("< {}", Self::TARGET_MEDIAN_US / 1_000);
-        for (what, spread, target) in
-            [("POST /orders", self.place, target.as_str()), ("from the 201 to completed", self.completed, "")]
-        {
+        for (what, spread, target) in [
+            ("POST /orders, back to back", self.place, target.as_str()),
+            ("POST /orders, one at a time", self.place_at_rest, ""),
+            ("from the 201 to completed", self.completed, ""),
+        ] {
             let Spread { samples, min_us, median_us, p99_us, .. } = spread;
             let [min, median, p99] = [min_us, median_us, p99_us].map(thousandths);
             writeln!(f, "{what:WIDTH$}  {samples:>8}  {min:>9}  {median:>9}  {p99:>9}  {target:>9}")?;
@@ -158,7 +163,7 @@ fn tenths_of_mib(kib: u64) -> String {
 /// Measures on a system of its own, in a temporary directory. Call it inside a runtime with I/O and time.
 pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
     let LatencyOptions { warm_up, requests, followed, binary } = options;
-    // First and alone: what is left over of the other would be counted with neither, but take time from both.
+    // First and alone, so that neither takes time from the other.
     let idle_kib = match binary {
         Some(binary) => Some(memory::of_idle_serve(&binary).await?),
         None => None,
@@ -179,9 +184,10 @@ pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
     })
     .await?;
     system.settled().await;
-    let completed = off_the_runtime(move || {
+    let (at_rest, completed) = off_the_runtime(move || {
         let mut caller = Caller::connect(address)?;
-        (0..followed).map(|number| caller.follow(&format!("followed-{number}"), &on_advanced)).collect()
+        let followed = (0..followed).map(|number| caller.follow(&format!("followed-{number}"), &on_advanced));
+        Ok(followed.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
     })
     .await?;
 
@@ -190,6 +196,7 @@ pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
     let nothing = || Error::Unexpected("nothing was asked to be measured".to_owned());
     Ok(LatencyReport {
         place: Spread::of(placed).ok_or_else(nothing)?,
+        place_at_rest: Spread::of(at_rest).ok_or_else(nothing)?,
         completed: Spread::of(completed).ok_or_else(nothing)?,
         idle_kib,
         optimised: !cfg!(debug_assertions),
@@ -267,18 +274,18 @@ impl Caller {
         Ok((answer["id"].as_str().unwrap_or_default().to_owned(), took))
     }
 
-    /// How long after its 201 an order is completed, in microseconds.
-    fn follow(&mut self, key: &str, on_advanced: &mpsc::Receiver<()>) -> Result<u64, Error> {
+    /// How long placing an order took, and how long after its 201 it is completed, in microseconds.
+    fn follow(&mut self, key: &str, on_advanced: &mpsc::Receiver<()>) -> Result<(u64, u64), Error> {
         // Whatever was advanced before was another order.
         while on_advanced.try_recv().is_ok() {}
-        let (id, _) = self.place(key)?;
+        let (id, took) = self.place(key)?;
         let began = Instant::now();
         loop {
             let left = COMPLETES_WITHIN.saturating_sub(began.elapsed());
             on_advanced.recv_timeout(left).map_err(|_| Error::Unexpected(format!("order {id} is not completed")))?;
             let (_, order) = self.call("GET", &format!("/orders/{id}"), None, &Value::Null)?;
             if order["state"] == "completed" {
-                return Ok(micros(began.elapsed()));
+                return Ok((took, micros(began.elapsed())));
             }
         }
     }
@@ -343,7 +350,7 @@ mod tests {
     #[test]
     fn the_targets_decide() {
         let place = Spread::of(vec![4_999]).unwrap();
-        let report = LatencyReport { place, completed: place, idle_kib: None, optimised: true };
+        let report = LatencyReport { place, place_at_rest: place, completed: place, idle_kib: None, optimised: true };
         assert!(report.within_target(), "what was not measured is not over");
         assert!(report.to_string().contains("4.999"), "{report}");
         let heavy = LatencyReport { idle_kib: Some(60 * 1_024), ..report.clone() };

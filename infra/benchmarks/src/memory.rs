@@ -16,8 +16,13 @@ const IDLE_FOR: Duration = Duration::from_secs(2);
 
 /// The resident memory of `serve`, in KiB.
 pub(crate) async fn of_idle_serve(binary: &Path) -> Result<u64, Error> {
-    let binary = binary.to_owned();
-    let served = in_background(move || Served::start(&binary)).await?;
+    let mut serve = Command::new(binary);
+    serve.args(["serve", "--ephemeral", "--port", "0", "--quiet"]);
+    of_idle(serve).await
+}
+
+async fn of_idle(serve: Command) -> Result<u64, Error> {
+    let served = in_background(move || Served::start(serve)).await?;
     tokio::time::sleep(IDLE_FOR).await;
     served.resident_kib()
 }
@@ -35,15 +40,13 @@ struct Served(Child);
 
 impl Served {
     /// Starts it, and returns when it has answered on the address that it says.
-    fn start(binary: &Path) -> Result<Self, Error> {
+    fn start(mut serve: Command) -> Result<Self, Error> {
         let (says, writes) = std::io::pipe().map_err(Error::io("a pipe cannot be had"))?;
         let also_writes = writes.try_clone().map_err(Error::io("a pipe cannot be had"))?;
-        let mut command = Command::new(binary);
-        command.args(["serve", "--ephemeral", "--port", "0", "--quiet"]);
-        command.stdin(Stdio::null()).stdout(writes).stderr(also_writes);
-        let served = Self(command.spawn().map_err(Error::io("serve cannot be started"))?);
-        // The command holds the pipe's other end too, and without it the end of what serve says would not be seen.
-        drop(command);
+        serve.stdin(Stdio::null()).stdout(writes).stderr(also_writes);
+        let served = Self(serve.spawn().map_err(Error::io("serve cannot be started"))?);
+        // It holds the pipe's other end too: with it open, the end of what serve says would never be seen.
+        drop(serve);
         let address = address_said(says)?;
         ask(&address).map_err(Error::io("serve does not answer"))?;
         Ok(served)
@@ -123,6 +126,28 @@ mod tests {
     fn a_serve_that_ends_says_why() {
         let said = address_said(&b"the port is taken\n"[..]).unwrap_err().to_string();
         assert!(said.contains("the port is taken"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_process_is_asked_weighed_and_ended() {
+        let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            // A connection that is closed on what was not read is reset.
+            let asked = BufReader::new(&stream).lines().map_while(Result::ok);
+            assert!(asked.take_while(|line| !line.is_empty()).count() > 1);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        });
+        let mut stand_in = Command::new("sh");
+        stand_in.arg("-c").arg(format!("echo serving on http://{address}; exec sleep 60"));
+        let served = in_background(|| Served::start(stand_in)).await.unwrap();
+        answers.join().unwrap();
+        assert!((100..100_000).contains(&served.resident_kib().unwrap()));
+        let process = format!("/proc/{}", served.0.id());
+        assert!(Path::new(&process).exists());
+        drop(served);
+        assert!(!Path::new(&process).exists(), "it does not outlive the measuring");
     }
 
     #[tokio::test]
