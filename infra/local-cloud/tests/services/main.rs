@@ -7,6 +7,7 @@ mod invocations;
 mod objects;
 mod queue_mappings;
 mod queues;
+mod snapshots;
 mod stream_mappings;
 mod support;
 mod tables;

@@ -1,0 +1,14 @@
+//! The command as people run it: the real binary on a real port, with its state in a directory of the test's own.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what fails in a helper fails the test that called it, and what it prints is shown then"
+)]
+
+mod errors;
+mod killing;
+mod looking;
+mod serving;
+mod support;
+mod tokens;
