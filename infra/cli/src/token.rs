@@ -17,9 +17,9 @@ pub(crate) struct Arguments {
     /// What the caller may do besides, space-separated: "stock slots"
     #[arg(long, default_value = "")]
     scope: String,
-    /// How long it is valid
-    #[arg(long, default_value_t = 1)]
-    hours: u16,
+    /// How long it is valid; -1 makes one that has expired
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    hours: i16,
     #[command(flatten)]
     state: Which,
 }

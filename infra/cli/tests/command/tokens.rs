@@ -46,7 +46,7 @@ fn what_is_expired_strange_or_no_token_at_all_is_refused() {
     let right = token(directory.path(), &[]);
     let (body, signature) = right.rsplit_once('.').unwrap();
     for (what, wrong) in [
-        ("expired", token(directory.path(), &["--hours", "0"])),
+        ("expired", token(directory.path(), &["--hours", "-1"])),
         ("another server's", token(other.path(), &[])),
         ("without its signature", format!("{body}.")),
         ("with half of it", format!("{body}.{}", &signature[..signature.len() / 2])),
