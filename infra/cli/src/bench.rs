@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use crate::failure::Failure;
+use crate::runtime;
 use crate::terminal::say;
 
 #[derive(clap::Args)]
@@ -31,8 +32,7 @@ enum What {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let runtime = runtime::of_one_thread()?;
     let failed = |error| Failure::Failed(format!("it cannot be measured: {error}"));
     match arguments.what {
         What::Capacity { json } => {

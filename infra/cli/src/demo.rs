@@ -11,11 +11,11 @@ use platform::verify::{Now, audit};
 use self::stage::{Answer, Stage};
 use crate::failure::Failure;
 use crate::report;
+use crate::runtime;
 use crate::terminal::{Paint, say};
 
 pub(crate) fn run() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let runtime = runtime::of_a_system()?;
     runtime.block_on(async {
         let mut stage = Stage::open(Paint::for_stdout())?;
         let promises_hold = play(&mut stage).await?;

@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod failure;
 mod report;
+mod runtime;
 mod serve;
 mod state;
 mod terminal;

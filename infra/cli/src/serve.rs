@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::feed::Feed;
 use crate::failure::Failure;
+use crate::runtime;
 use crate::state::{Served, StateDirectory};
 use crate::terminal::{Paint, say};
 
@@ -43,9 +44,6 @@ pub(crate) struct Arguments {
     quiet: bool,
 }
 
-/// Requests are answered in parallel, but the emulated table is one file with one writer.
-const WORKERS: usize = 2;
-
 fn named_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -55,8 +53,7 @@ fn named_value(text: &str) -> Result<(String, String), String> {
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     start_logs(arguments.quiet);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let runtime = runtime::of_a_system()?;
     runtime.block_on(serve(arguments))
 }
 

@@ -8,6 +8,7 @@ use domain::orders::{CancelReason, Lack, Order, Passage, WaitingFor, What};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::runtime;
 use crate::state::Which;
 use crate::terminal::{Paint, say};
 
@@ -27,8 +28,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let order = &arguments.order;
         Failure::Usage(format!("{order:?} is no order id; one has 32 letters and digits, as GET /orders lists them"))
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let runtime = runtime::of_one_thread()?;
     let order = runtime.block_on(load(arguments, id))?;
     if arguments.json {
         say(format_args!("{:#}", to_json(&order)));

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::report;
+use crate::runtime;
 use crate::state::Which;
 use crate::terminal::{Paint, Progress, say};
 
@@ -37,8 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory = arguments.state.directory();
     let (snapshot, reader) = directory.snapshot()?;
     let pending = Pending::of(&snapshot)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("no runtime can be started: {error}")))?;
+    let runtime = runtime::of_one_thread()?;
     let now = reader.now();
     let report = runtime.block_on(judge(&reader, now, snapshot.is_in_use, arguments.grace))?;
     let currency = reader.config.terms.currency;

@@ -1,10 +1,6 @@
 //! The command as people run it: the real binary on a real port, with its state in a directory of the test's own.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "what fails in a helper fails the test that called it, and what it prints is shown then"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
 
 mod errors;
 mod killing;
