@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     /// How long something may be on its way; the sweeper looks once a minute
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     grace: u32,
     #[command(flatten)]
     state: Which,
