@@ -141,11 +141,12 @@ pub(crate) fn timeline(order: &Order) -> TimelineView {
         id: order.id.to_string(),
         state: order.state.name(),
         waiting_for: order.waiting_for.as_ref().map(waiting),
-        items: order.timeline.iter().map(|passage| passed(order, passage)).collect(),
+        items: order.timeline.iter().filter_map(|passage| passed(order, passage)).collect(),
     }
 }
 
-fn passed(order: &Order, passage: &Passage) -> PassageView {
+/// `None` for what is told of an account: no order's timeline holds that.
+fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
     let decimal = |amount: Amount| format!("{} {}", amount.to_decimal(order.currency), order.currency);
     let (transition, cause) = match &passage.told {
         Told::OrderPlaced => ("placed", "the customer asked for it".to_owned()),
@@ -163,9 +164,9 @@ fn passed(order: &Order, passage: &Passage) -> PassageView {
         Told::OrderCancelled { reason: CancelReason::Deadline } => {
             ("cancelled", "it waited as long as it could".to_owned())
         }
-        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => ("other", String::new()),
+        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => return None,
     };
-    PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() }
+    Some(PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() })
 }
 
 /// The account as it stands.

@@ -6,7 +6,7 @@ mod support;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use support::{promises_hold, system, user};
+use support::{promises_hold, system, system_with, user};
 
 #[tokio::test(start_paused = true)]
 async fn a_deposit_pays_an_order_to_the_cent() {
@@ -289,31 +289,39 @@ async fn concurrent_deposits_all_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiters_are_served_page_by_page_and_a_wake_without_time_goes_on_later() {
-    let system = system();
+async fn a_wake_that_runs_out_of_time_leaves_the_rest_to_a_message() {
+    let system = system_with(|mut options| {
+        options.runs_by_itself = false;
+        options
+    });
     let alice = user(&system, "alice");
-    let keys: Vec<String> = (0..95).map(|n| format!("o{n}")).collect();
-    for placed in join_all(keys.iter().map(|key| alice.order(key, "2"))).await {
-        placed.expect(201);
-    }
-    system.settled().await;
     let account = alice.deposit("d1", "0.01").await.expect(201);
     assert_eq!(account.get("balance"), "0.01");
-    system.settled().await;
-    alice.deposit("d2", "190").await.expect(201);
-    // The same wake, run by hand with no time left: it does one page and leaves the rest to a message.
     let id = alice.get("/account").await.expect(200).id();
-    let wake = json!({
-        "work": { "wake": { "resource": { "account": id }, "after": null } },
-        "event": format!("account.{id}.9.9"), "attempt": 0,
-    });
-    let record = json!({ "messageId": "m", "body": wake.to_string(), "attributes": { "MessageGroupId": id } });
     let function = functions::by_handler("advance-orders").unwrap();
-    let late = platform::runtime::Invocation { deadline: system.app().now() };
-    let app = std::sync::Arc::new(system.app().clone());
-    let answer = function.invoke(app, json!({ "Records": [record] }), late).await.unwrap();
-    assert_eq!(answer, json!({ "batchItemFailures": [] }));
-    system.settled().await;
-    assert_eq!(alice.balance().await, "0.01");
-    promises_hold(&system).await;
+    let work_until = |work: serde_json::Value, seconds: i64| {
+        let message = json!({ "work": work, "event": format!("account.{id}.9.9"), "attempt": 0 });
+        let record = json!({ "messageId": "m", "body": message.to_string(), "attributes": { "MessageGroupId": id } });
+        let deadline = system.app().now().after(domain::Millis::seconds(seconds));
+        let app = std::sync::Arc::new(system.app().clone());
+        async move {
+            let invocation = platform::runtime::Invocation { deadline };
+            let answer = function.invoke(app, json!({ "Records": [record] }), invocation).await.unwrap();
+            assert_eq!(answer, json!({ "batchItemFailures": [] }));
+        }
+    };
+    for n in 0..95 {
+        let order = alice.order(&format!("o{n}"), "2").await.expect(201).id();
+        work_until(json!({ "advance": { "order": order, "customer": id } }), 30).await;
+    }
+    alice.deposit("d2", "190").await.expect(201);
+    let sent = || {
+        let depths = system.cloud.queue_depths();
+        depths.into_iter().find(|(name, _)| name.ends_with("-order-updates.fifo")).unwrap().1.visible
+    };
+    assert_eq!(sent(), 0);
+    work_until(json!({ "wake": { "resource": { "account": id }, "after": null } }), 0).await;
+    assert_eq!((alice.balance().await.as_str(), sent()), ("130.01", 1), "thirty are served and the rest is a message");
+    work_until(json!({ "wake": { "resource": { "account": id }, "after": null } }), 30).await;
+    assert_eq!((alice.balance().await.as_str(), sent()), ("0.01", 1), "with time, the others too");
 }
