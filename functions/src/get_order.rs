@@ -1,7 +1,7 @@
 //! `GET /orders/{id}`: one order of the caller's. Another's is answered as one that does not exist.
 
 use domain::Refusal;
-use domain::books::{Kept, Key};
+use domain::books::Key;
 use domain::ids::OrderId;
 use domain::orders::{self, Order};
 use platform::App;
@@ -18,8 +18,6 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
 pub(crate) async fn load(app: &App, request: &Request) -> Result<Order, Problem> {
     let customer = request.caller()?.customer;
     let id = OrderId::parse(request.path_parameter("id")).ok_or(Refusal::OrderNotFound)?;
-    let key = Key::Order(id);
-    let stored = app.store.table().load(&[key]).await?.remove(&key).flatten();
-    let order = stored.and_then(|stored| Order::of_item(&stored.found.item).cloned());
+    let order = app.store.table().get(&Key::Order(id)).await?;
     Ok(orders::seen_by(&customer, order)?)
 }

@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::{
     CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
-use domain::books::{Change, Key, Version};
+use domain::books::{Change, Kept, Key, Version};
 
 use codec::{Attributes, encode, key_attributes};
 pub use codec::{CodecError, Stored, decode};
@@ -89,6 +89,11 @@ impl Table {
                 Ok(found)
             }
         }
+    }
+
+    /// One item as it stands, for showing it.
+    pub async fn get<T: Kept>(&self, key: &Key) -> Result<Option<T>, ReadError> {
+        Ok(self.load_one(key).await?.and_then(|stored| T::of_item(&stored.found.item).cloned()))
     }
 
     async fn load_one(&self, key: &Key) -> Result<Option<Stored>, ReadError> {
