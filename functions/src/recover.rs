@@ -37,15 +37,10 @@ async fn dead_letters(app: &App, event: Value, invocation: Invocation) -> Result
 async fn take_up(app: &App, delivery: &Delivery, invocation: Invocation) -> Result<(), Failure> {
     if let Ok(message) = serde_json::from_str::<WorkMessage>(&delivery.body) {
         return match message.work {
-            Work::Advance { order, .. } => match work::advance_from_state(app, order).await {
-                // The weather, not the order: it comes again.
-                Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => Err(error),
-                Err(error) => {
-                    tracing::error!(error = %error, order = %order, "order {order} is stalled");
-                    work::stall(app, order).await
-                }
-                Ok(()) => Ok(()),
-            },
+            Work::Advance { order, .. } => {
+                let advanced = work::advance_from_state(app, order).await;
+                work::done_or_stalled(app, order, advanced).await
+            }
             Work::Wake { .. } => work::wake(app, &message, invocation).await,
         };
     }

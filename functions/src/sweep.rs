@@ -2,10 +2,8 @@
 //! as long as it may is cancelled, one that is stalled is tried again. The index only says where to look; what is done
 //! is decided on the order itself.
 
-use domain::ids::OrderId;
 use platform::App;
 use platform::runtime::{Failed, Invocation};
-use platform::store::Failure;
 use platform::table::Table;
 use serde_json::{Value, json};
 
@@ -34,7 +32,8 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
                     break 'shards;
                 }
                 looked += 1;
-                if let Err(error) = look_or_stall(app, order).await {
+                let looked_at = work::look(app, order).await;
+                if let Err(error) = work::done_or_stalled(app, order, looked_at).await {
                     tracing::error!(error = %error, order = %order, "order {order} could not be looked at");
                     failures += 1;
                 }
@@ -49,15 +48,4 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
         return Err(Failed(format!("{failures} of {looked} orders could not be looked at")));
     }
     Ok(json!({ "looked": looked }))
-}
-
-async fn look_or_stall(app: &App, order: OrderId) -> Result<(), Failure> {
-    match work::look(app, order).await {
-        Ok(_) => Ok(()),
-        Err(error @ Failure::Unavailable(_)) => Err(error),
-        Err(error) => {
-            tracing::error!(error = %error, order = %order, "order {order} is stalled");
-            work::stall(app, order).await
-        }
-    }
 }

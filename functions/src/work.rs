@@ -62,12 +62,22 @@ async fn advance_or_stall(app: &App, errand: &Errand) -> Result<(), Failure> {
             let again = errand.message.again();
             if app.outbox.send_work(&[again]).await.is_empty() { Ok(()) } else { Err(Failure::Contended) }
         }
-        Err(error @ Failure::Unavailable(_)) => Err(error),
+        // It lost every race for long enough; it rests.
+        Err(Failure::Contended) => stall(app, errand.order).await,
+        done => done_or_stalled(app, errand.order, done).await,
+    }
+}
+
+/// What was tried with an order is done, or comes again by itself, or else the order is marked. A table that does not
+/// answer, and a lost race, are the weather and no fault of the order's.
+pub(crate) async fn done_or_stalled<T>(app: &App, order: OrderId, tried: Result<T, Failure>) -> Result<(), Failure> {
+    match tried {
+        Ok(_) => Ok(()),
+        Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => Err(error),
         Err(error) => {
-            tracing::error!(error = %error, order = %errand.order, "order {} is stalled", errand.order);
-            stall(app, errand.order).await
+            tracing::error!(error = %error, order = %order, "order {order} is stalled");
+            stall(app, order).await
         }
-        Ok(()) => Ok(()),
     }
 }
 
@@ -82,7 +92,7 @@ pub(crate) async fn advance_from_state(app: &App, order: OrderId) -> Result<(), 
 }
 
 /// Marks an order that cannot be processed, so that it is looked at again later.
-pub(crate) async fn stall(app: &App, order: OrderId) -> Result<(), Failure> {
+async fn stall(app: &App, order: OrderId) -> Result<(), Failure> {
     app.store
         .decide(Needs::load([Key::Order(order)]), |books, now| {
             books.decide(|draft| orders::stall(draft, order, now, &app.config.terms))
@@ -143,16 +153,11 @@ async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<
                 books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))
             })
             .await;
-        match woken {
-            Ok(_) => {}
+        match done_or_stalled(app, waiting.order, woken).await {
+            Ok(()) => {}
             Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
-            Err(error) => {
-                tracing::error!(error = %error, order = %waiting.order, "order {} is stalled", waiting.order);
-                if let Err(error) = stall(app, waiting.order).await {
-                    // It keeps its place and its time for the next look; those behind it are not to wait for it.
-                    tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked");
-                }
-            }
+            // It keeps its place and its time for the next look; those behind it are not to wait for it.
+            Err(error) => tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked"),
         }
     }
     Ok(())

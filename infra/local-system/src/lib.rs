@@ -81,9 +81,13 @@ pub fn config(stack: &Stack) -> Result<Config, StartError> {
 
 /// What reads the state of a cloud that nothing runs over, such as a snapshot.
 pub fn reader(cloud: &Cloud) -> Result<App, StartError> {
+    Ok(App::new(config(cloud.stack())?, platform::aws::shared(cloud.connector()), clock_of(cloud), 0))
+}
+
+/// The functions live by the cloud's clock.
+fn clock_of(cloud: &Cloud) -> Clock {
     let clock = cloud.clock().clone();
-    let clock = Clock::new(move || Timestamp::from_millis(clock.now_ms()));
-    Ok(App::new(config(cloud.stack())?, platform::aws::shared(cloud.connector()), clock, 0))
+    Clock::new(move || Timestamp::from_millis(clock.now_ms()))
 }
 
 fn config_of(stack: &Stack, function: &local_cloud::stack::Function) -> Result<Config, StartError> {
@@ -171,8 +175,7 @@ struct Apps {
 
 impl Apps {
     fn make(cloud: &Cloud, http: SharedHttpClient, seed: u64) -> Result<Self, StartError> {
-        let clock = cloud.clock().clone();
-        let clock = Clock::new(move || Timestamp::from_millis(clock.now_ms()));
+        let clock = clock_of(cloud);
         let mut by_environment = BTreeMap::new();
         for (function, number) in cloud.stack().functions.iter().zip(1..) {
             let variables = &function.environment;
