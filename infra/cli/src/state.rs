@@ -38,6 +38,9 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
+    /// Where its services are served over HTTP too.
+    #[serde(default)]
+    pub(crate) aws_port: Option<u16>,
 }
 
 impl Served {
@@ -84,12 +87,21 @@ impl StateDirectory {
         replaced.map(drop).map_err(|error| self.unusable(error))
     }
 
+    /// As [`Self::served`], of a directory that has been served.
+    pub(crate) fn served_by_somebody(&self) -> Result<Served, Failure> {
+        if Cloud::has_state(&self.0) {
+            self.served()
+        } else {
+            Err(CloudError::NoState { directory: self.0.clone() }.into())
+        }
+    }
+
     /// What the directory was last served with; the built-in template where nobody said.
     pub(crate) fn served(&self) -> Result<Served, Failure> {
         match std::fs::read(self.0.join(SERVED)) {
             Ok(json) => serde_json::from_slice(&json).map_err(|error| self.unusable(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new() })
+                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new(), aws_port: None })
             }
             Err(error) => Err(self.unusable(error)),
         }
