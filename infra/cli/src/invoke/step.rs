@@ -82,3 +82,37 @@ async fn of_this_state(seed: u64, reader: &App) -> Result<u64, Failure> {
     let mix = |mixed: u64, byte: u8| (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     Ok(state.to_string().bytes().fold(seed, mix))
 }
+
+#[cfg(test)]
+mod tests {
+    use local_cloud::{Cloud, Options, Storage};
+    use platform::Handler;
+
+    use super::*;
+
+    async fn failure_of(handler: Handler) -> LambdaError {
+        let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, Default::default()).unwrap();
+        let cloud = Cloud::open(stack.clone(), Options::new(Storage::Memory, local_cloud::Clock::wall(), 1)).unwrap();
+        let function = stack.functions.iter().find(|function| function.handler == "sweep").unwrap();
+        let services = Services::Here(cloud);
+        let step = Step { services: &services, stack: &stack, function, clock: None, seed: None };
+        let done = step.through(platform::Function { name: "sweep", handler }, Value::Null).await.unwrap();
+        done.answer.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_limit_of_the_template_is_kept() {
+        let error = failure_of(Handler::Event(|_, _, _| Box::pin(std::future::pending()))).await;
+        assert_eq!(error.error_type, "Sandbox.Timedout");
+        assert_eq!(error.error_message, "Task timed out after 60.00 seconds");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_with_its_place() {
+        panics::remember_places();
+        let error = failure_of(Handler::Event(|_, _, _| Box::pin(async { panic!("no broom") }))).await;
+        assert_eq!(error.error_type, "Runtime.Panic");
+        let place = error.error_message.strip_prefix("no broom, at ");
+        assert!(place.is_some_and(|place| place.contains("step.rs:")), "{}", error.error_message);
+    }
+}
