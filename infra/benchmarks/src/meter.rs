@@ -277,12 +277,16 @@ mod tests {
         }
 
         async fn call(&self, operation: &str, request: Value) -> u16 {
+            self.try_call(operation, request).await.unwrap()
+        }
+
+        async fn try_call(&self, operation: &str, request: Value) -> Option<u16> {
             let mut http = HttpRequest::empty();
             http.set_uri("http://dynamodb.local/").unwrap();
             http.set_method("POST").unwrap();
             http.headers_mut().insert("x-amz-target", format!("{DYNAMODB}.{operation}"));
             *http.body_mut() = SdkBody::from(request.to_string());
-            self.metered.answer(http).await.unwrap().status().as_u16()
+            self.metered.answer(http).await.ok().map(|answer| answer.status().as_u16())
         }
 
         async fn costs(&self, operation: &str, request: Value) -> (f64, f64) {
@@ -386,6 +390,35 @@ mod tests {
         bare.costs("PutItem", put(item_of(5_000))).await;
         assert_eq!(bare.costs("GetItem", get(true)).await, (0.0, 2.0));
         assert_eq!(bare.costs("GetItem", get(false)).await, (0.0, 1.0));
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_what_was_answered_with_yes() {
+        let bare = Bare::open();
+        let written = |meter: &Meter| meter.take().iter().flat_map(Call::written).cloned().collect::<Vec<_>>();
+        bare.call("PutItem", put_if_absent(item_of(100))).await;
+        bare.call("PutItem", put_if_absent(item_of(200))).await;
+        bare.call("TransactWriteItems", transaction(json!({ "Put": put(item_of(300)) }))).await;
+        assert_eq!(written(&bare.metered.meter), [item_of(100), item_of(300)]);
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_is_noted_and_of_unknown_cost() {
+        let stack = Stack::from_template(local_system::TEMPLATE, &Settings::new("meter")).unwrap();
+        let cloud = Cloud::open(stack, Options::new(Storage::Memory, Clock::wall(), 1)).unwrap();
+        let lost = local_cloud::FaultyConnector::new(
+            cloud.connector(),
+            Arc::new(|_, number| [local_cloud::Fate::LostAfter, local_cloud::Fate::Answered][number.min(1)]),
+        );
+        let meter = Meter::default();
+        let bare = Bare { metered: MeteredConnector { connector: SharedHttpConnector::new(lost), meter } };
+        assert_eq!(bare.try_call("PutItem", put(item_of(100))).await, None);
+        assert_eq!(bare.try_call("PutItem", put(item_of(100))).await, Some(200));
+        let calls = bare.metered.meter.take();
+        let (counted, unaccounted) = calls.counted_as_far_as_known();
+        assert_eq!((counted.round_trips, counted.write_units), (2, 1.0));
+        assert_eq!(unaccounted.as_deref(), Some("PutItem was not answered"));
+        assert!(matches!(calls.counted(), Err(Error::Unaccounted(_))));
     }
 
     #[tokio::test]

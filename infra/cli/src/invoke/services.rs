@@ -52,8 +52,8 @@ impl Services {
             Err(CloudError::DirectoryInUse { .. }) => match directory.served()?.aws_port {
                 Some(port) => Self::served(port, path).await,
                 None => Err(Failure::Failed(format!(
-                    "{} is being served, and its services have no port that this could reach them by\n\
-                     serve it with --aws-port 4566, or stop the server and invoke over its state",
+                    "{} is in use by another process, and was last served without an AWS port to reach its services by\n\
+                     serve it with --aws-port 4566, or stop that process and invoke over the state itself",
                     path.display()
                 ))),
             },

@@ -168,7 +168,10 @@ fn a_served_state_that_cannot_be_reached_is_said_what_to_do() {
     edit_served(state.path(), "aws_port", json!(null));
     let output = invoke(state.path(), "sweep", "sweep", &[]);
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
-    assert!(stderr(&output).contains("is being served") && stderr(&output).contains("--aws-port"), "{output:?}");
+    assert!(
+        stderr(&output).contains("in use by another process") && stderr(&output).contains("--aws-port"),
+        "{output:?}"
+    );
 
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     edit_served(state.path(), "aws_port", json!(Some(gone)));
