@@ -10,6 +10,7 @@ use local_cloud::{Cloud, CloudError, Snapshot};
 use platform::App;
 use platform::tokens::SigningKey;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -69,6 +70,11 @@ impl StateDirectory {
     pub(crate) fn new(path: PathBuf) -> Result<Self, Failure> {
         let directory = Self(path);
         std::fs::create_dir_all(&directory.0).map_err(|error| directory.unusable(error))?;
+        // Whatever else is wrong with it, serving writes it anew.
+        let kept = std::fs::read(directory.0.join(SERVED)).ok();
+        if let Some(Kept { format, .. }) = kept.and_then(|json| serde_json::from_slice::<Kept<Value>>(&json).ok()) {
+            directory.refuse_newer(format)?;
+        }
         Ok(directory)
     }
 
@@ -132,12 +138,17 @@ impl StateDirectory {
                 file.display()
             ))
         };
-        let Kept { format, served } = serde_json::from_slice::<Kept<serde_json::Value>>(json).map_err(unreadable)?;
-        if format > FORMAT {
-            let (directory, found) = (self.0.clone(), i64::from(format));
-            return Err(CloudError::NewerFormat { directory, found, known: FORMAT.into() }.into());
-        }
+        let Kept { format, served } = serde_json::from_slice::<Kept<Value>>(json).map_err(unreadable)?;
+        self.refuse_newer(format)?;
         serde_json::from_value(served).map_err(unreadable)
+    }
+
+    fn refuse_newer(&self, format: u32) -> Result<(), Failure> {
+        if format <= FORMAT {
+            return Ok(());
+        }
+        let (directory, found) = (self.0.clone(), i64::from(format));
+        Err(CloudError::NewerFormat { directory, found, known: FORMAT.into() }.into())
     }
 
     /// A copy of the state as it stands, and what reads it.

@@ -54,7 +54,8 @@ fn what_a_newer_version_served_is_not_guessed() {
     edit_served(directory.path(), "format", json!(2));
     edit_served(directory.path(), "template", json!({ "now": "a map" }));
     let sweep = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/sweep.json");
-    for tool in [vec!["verify"], vec!["token"], vec!["env"], vec!["invoke", "sweep", sweep]] {
+    let serve = vec!["serve", "--port", "0"];
+    for tool in [serve, vec!["verify"], vec!["token"], vec!["env"], vec!["invoke", "sweep", sweep]] {
         told(&run(directory.path(), &tool), 1, &["newer version (format 2", "upgrade, or name another directory"]);
     }
     edit_served(directory.path(), "format", json!(1));
