@@ -8,6 +8,7 @@ mod answer;
 mod authorizer;
 mod cors;
 mod event;
+mod patience;
 mod policy;
 mod routes;
 mod server;

@@ -1,5 +1,5 @@
-//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders cut off,
-//! and no more connections at once than it can hold.
+//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders and readers cut
+//! off, and no more connections at once than it can hold.
 //!
 //! It speaks no TLS and no HTTP/2, and ends when it is told to: it takes no new connection then, lets the requests
 //! that are under way finish, and gives up on them after a while.
@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Edge, MOST_BODY_BYTES, answer};
+use super::{Edge, MOST_BODY_BYTES, answer, patience::Patient};
 
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const BODY_WITHIN: Duration = Duration::from_secs(30);
@@ -30,6 +30,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(30);
 const MOST_CONNECTIONS: usize = 1_000;
 /// The quota on headers counts their values only, so there may be many that are short.
 const MOST_HEADERS: usize = 1_000;
+/// How long a peer may take to read on, with an answer before it.
+const READS_WITHIN: Duration = Duration::from_secs(30);
 /// How long requests under way may take after the stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(35);
 /// Of a body that is too long this much more is read and thrown away, so that the sender gets to read the answer.
@@ -88,7 +90,7 @@ async fn connection(edge: Edge, stream: TcpStream, peer: SocketAddr, mut stopped
         .max_headers(MOST_HEADERS)
         // A caller that has said all it has to say still gets its answer.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(Patient::new(TokioIo::new(stream), READS_WITHIN), service);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

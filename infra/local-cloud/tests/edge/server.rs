@@ -247,6 +247,27 @@ async fn slow_senders_are_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slow_readers_are_cut_off() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let since = tokio::time::Instant::now();
+    // More in all than the buffers between the two hold.
+    for _ in 0..10 {
+        stream.write_all(&post("/say", r#"{"is_long": 6000000}"#)).await.unwrap();
+    }
+    while server.scene.asked("Say") == 0 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    server.stop.send(()).unwrap();
+    // The connection is gone already, or stopping would take until the server gives up on it.
+    let stopping = tokio::time::Instant::now();
+    server.task.await.unwrap();
+    assert!(stopping.elapsed() < Duration::from_secs(1), "{:?}", stopping.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(40), "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn idle_connections_end() {
     let server = Server::start().await;
     assert_eq!(server.last_words(b"").await, "");
