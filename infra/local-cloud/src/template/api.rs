@@ -117,8 +117,14 @@ fn stage_name(fields: &Fields<'_>) -> Result<String> {
 
 fn stage_variables(fields: &Fields<'_>) -> Result<BTreeMap<String, String>> {
     let Some(given) = fields.object("StageVariables")? else { return Ok(BTreeMap::new()) };
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_of_value = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#&=,".contains(&byte);
     let variable = |(name, value): (&String, &Value)| match scalar(value) {
-        Some(value) => Ok((name.clone(), value)),
+        _ if name.is_empty() || !name.bytes().all(is_of_name) => {
+            Err(given.invalid(name, "a stage variable's name has letters, digits and underscores only"))
+        }
+        Some(value) if !value.is_empty() && value.bytes().all(is_of_value) => Ok((name.clone(), value)),
+        Some(value) => Err(given.invalid(name, format!("`{value}` is not letters, digits and `-._~:/?#&=,` only"))),
         None => Err(given.invalid(name, format!("wants a text, not {}", kind(value)))),
     };
     given.entries().map(variable).collect()

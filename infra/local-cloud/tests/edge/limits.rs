@@ -19,7 +19,7 @@ async fn a_request_of_more_than_10_mb_is_a_413() {
     assert_eq!(scene.asked("Echo"), 0);
 }
 
-/// "Invocation payload (request and response): 6 MB each for synchronous": what counts is the event, so a body that
+/// "Invocation payload (request and response)" of a synchronous call: 6 MB each. What counts is the event, so a body that
 /// goes in base64 may be of 4.5 MB only. An HTTP API says 413, as AWS's Lambda test tool does.
 #[tokio::test]
 async fn an_event_of_more_than_6_mb_is_a_413() {
@@ -69,7 +69,8 @@ async fn a_function_that_takes_more_than_30_seconds_is_a_503() {
 }
 
 /// `TimeoutInMillis` of SAM's event: "Custom timeout between 50 and 29,000 milliseconds" (SAM guide, `HttpApi`); the
-/// API itself takes up to 30,000 (serverless/serverless#9677).
+/// API itself takes up to 30,000 (serverless/serverless#9677). The guide calls 5,000 the default, but SAM writes none
+/// into the API (`samtranslator/model/eventsources/push.py`), whose own is 30 seconds.
 #[tokio::test(start_paused = true)]
 async fn a_route_may_wait_for_less() {
     let scene = scene();

@@ -42,7 +42,7 @@ async fn an_answer_with_a_status_code_is_taken_at_its_word() {
 }
 
 /// "In the response to the client, each cookie becomes a `set-cookie` header." Those of the list come first, those
-/// among the headers after them (not documented; seen on AWS, says ministackorg/ministack of its own doing so).
+/// among the headers after them: not documented; ministackorg/ministack (`services/apigateway.py`) has observed it on AWS.
 #[tokio::test]
 async fn each_cookie_becomes_a_set_cookie_header() {
     let answer = json!({"statusCode": 200, "cookies": ["a=1; Path=/", "b=2"], "headers": {"Set-Cookie": "c=3"}});
@@ -89,8 +89,8 @@ async fn a_function_that_fails_or_answers_nonsense_is_a_500() {
     }
 }
 
-/// Every answer has an `apigw-requestid`, the id of its event: seen with every answer of AWS (not documented); one
-/// that the function makes up does not replace it.
+/// Every answer has an `apigw-requestid`, the id of its event: not documented; seen in answers of AWS, its own errors
+/// among them (cortexlabs/cortex#1225). One that the function makes up does not replace it.
 #[tokio::test]
 async fn every_answer_has_the_request_id() {
     let scene = scene();

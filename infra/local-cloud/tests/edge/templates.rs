@@ -104,6 +104,8 @@ fn what_aws_or_sam_would_refuse_is_refused() {
     let api = "Resources.Api.Properties";
     for (properties, property, why) in [
         ("StageName: 'a b'", "StageName", "`a b`"),
+        ("StageVariables: { a-b: c }", "StageVariables.a-b", "underscores"),
+        ("StageVariables: { a: 'b c' }", "StageVariables.a", "`b c`"),
         ("StageVariables: { a: [1] }", "StageVariables.a", "wants a text"),
         ("CorsConfiguration: { AllowOrigins: [shop.example] }", "CorsConfiguration.AllowOrigins", "`shop.example`"),
         ("CorsConfiguration: { AllowOrigins: ['https://*.a'] }", "CorsConfiguration.AllowOrigins", "`https://*.a`"),

@@ -23,15 +23,25 @@ async fn more_than_the_burst_is_a_429_until_the_rate_has_filled_the_bucket() {
     for status in [200, 429] {
         assert_eq!(scene.call("GET /a", &[], "").await.status, status);
     }
-    assert_eq!(scene.asked("Echo"), 4);
+    tokio::time::advance(Duration::from_secs(3_600)).await;
+    for status in [200, 200, 429] {
+        assert_eq!(
+            scene.call("GET /a", &[], "").await.status,
+            status,
+            "\"using a maximum bucket capacity\" (`limits`)"
+        );
+    }
+    assert_eq!(scene.asked("Echo"), 6);
 }
 
 /// "You can set route-level throttling to override the account-level request throttling limits for a specific stage or
-/// for individual routes in your API": by route key, in `RouteSettings` of the API or of SAM's event.
+/// for individual routes in your API": by route key, in `RouteSettings` of the API or of SAM's event,
+/// "with the event source properties taking precedence" (SAM guide, `HttpApi` of a function).
 #[tokio::test(start_paused = true)]
 async fn a_routes_own_limits_come_before_the_default() {
     let limits = "DefaultRouteSettings: { ThrottlingBurstLimit: 1, ThrottlingRateLimit: 1 }, RouteSettings: { \
                   'GET /a/{b}': { ThrottlingBurstLimit: 3, ThrottlingRateLimit: 1 }, \
+                  'GET /c': { ThrottlingBurstLimit: 4, ThrottlingRateLimit: 1 }, \
                   $default: { ThrottlingBurstLimit: 0, ThrottlingRateLimit: 0 } }";
     let event = "Echo GET /c + RouteSettings: { ThrottlingBurstLimit: 2, ThrottlingRateLimit: 1 }";
     let scene = Scene::new(limits, &["Echo GET /a/{b}", "Echo GET /b", event, "Echo $default"]);
