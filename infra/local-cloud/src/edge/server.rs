@@ -1,5 +1,5 @@
-//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders and readers cut
-//! off, and no more connections at once than it can hold.
+//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders and slow
+//! readers cut off, and no more connections at once than it can hold.
 //!
 //! It speaks no TLS and no HTTP/2, and ends when it is told to: it takes no new connection then, lets the requests
 //! that are under way finish, and gives up on them after a while.

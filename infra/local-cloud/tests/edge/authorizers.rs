@@ -62,8 +62,8 @@ async fn the_context_is_handed_on_to_the_function() {
     assert_eq!(scene.event("GET /open", &[], "").await["requestContext"].get("authorizer"), None);
 }
 
-/// "`isAuthorized`: true/false". What the client of a denial is told is not on the page; it is a 403 with `Forbidden`, as
-/// in ministackorg/ministack#1362 and floci-io/floci#1011, which set out to do as AWS does.
+/// "`isAuthorized`: true/false". What the client of a denial is told is not on the page; it is a 403 with `Forbidden`,
+/// as in ministackorg/ministack#1362 and floci-io/floci#1011, which set out to do as AWS does.
 #[tokio::test]
 async fn a_denial_is_a_403_and_the_function_is_not_asked() {
     let scene = simple("Headers: [Authorization]");

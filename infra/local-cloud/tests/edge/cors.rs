@@ -4,8 +4,8 @@ use serde_json::json;
 
 use crate::support::{Answer, Scene, guarded};
 
-const CORS: &str = "CorsConfiguration: { AllowOrigins: ['https://shop.example', 'http://*'], AllowMethods: [GET, post], \
-                    AllowHeaders: [Authorization, Content-Type], ExposeHeaders: [Date, x-api-id], MaxAge: 300, \
+const CORS: &str = "CorsConfiguration: { AllowOrigins: ['https://shop.example', 'http://*'], \
+                    AllowMethods: [GET, post], AllowHeaders: [Authorization, Content-Type], ExposeHeaders: [Date, x-api-id], MaxAge: 300, \
                     AllowCredentials: true }";
 
 fn preflight(origin: &str) -> [(&str, &str); 2] {

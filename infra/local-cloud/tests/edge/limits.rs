@@ -19,8 +19,8 @@ async fn a_request_of_more_than_10_mb_is_a_413() {
     assert_eq!(scene.asked("Echo"), 0);
 }
 
-/// "Invocation payload (request and response)" of a synchronous call: 6 MB each. What counts is the event, so a body that
-/// goes in base64 may be of 4.5 MB only. An HTTP API says 413, as AWS's Lambda test tool does.
+/// "Invocation payload (request and response)" of a synchronous call: 6 MB each. What counts is the event, so a body
+/// that goes in base64 may be of 4.5 MB only. An HTTP API says 413, as AWS's Lambda test tool does.
 #[tokio::test]
 async fn an_event_of_more_than_6_mb_is_a_413() {
     let text = [("content-type", "text/plain")];

@@ -158,8 +158,8 @@ async fn broken_escapes_are_harmless() {
     is_payload_2(&event);
 }
 
-/// "You can create a `$default` stage that is served from the base of your API's URL"; another stage's name is "included
-/// in the URL you use to invoke the API", and in `rawPath` (floci-io/floci#2172 and swift-aws-lambda-events show
+/// "You can create a `$default` stage that is served from the base of your API's URL"; another stage's name is
+/// "included in the URL you use to invoke the API", and in `rawPath` (floci-io/floci#2172 and swift-aws-lambda-events show
 /// `/dev/…` with the stage `dev`).
 #[tokio::test]
 async fn a_named_stage_is_in_the_raw_path_but_not_in_the_route() {

@@ -42,7 +42,7 @@ async fn an_answer_with_a_status_code_is_taken_at_its_word() {
 }
 
 /// "In the response to the client, each cookie becomes a `set-cookie` header." Those of the list come first, those
-/// among the headers after them: not documented; ministackorg/ministack (`services/apigateway.py`) has observed it on AWS.
+/// among the headers after them: not documented; ministackorg/ministack (`services/apigateway.py`) observed it on AWS.
 #[tokio::test]
 async fn each_cookie_becomes_a_set_cookie_header() {
     let answer = json!({"statusCode": 200, "cookies": ["a=1; Path=/", "b=2"], "headers": {"Set-Cookie": "c=3"}});

@@ -129,8 +129,8 @@ async fn head_and_204_have_no_body() {
 async fn who_waits_for_leave_to_send_a_body_gets_it() {
     let server = Server::start().await;
     let mut stream = server.connect().await;
-    let head_bytes = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
-    stream.write_all(head_bytes).await.unwrap();
+    let asking = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n";
+    stream.write_all(format!("{asking}Expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
     assert!(head(&mut stream).await.starts_with("http/1.1 100 continue"));
     stream.write_all(b"hello").await.unwrap();
     let (_, body) = response(&mut stream).await;

@@ -21,11 +21,11 @@ fn refused(properties: &str, routes: &[&str], path: &str, why: &str) {
 #[test]
 fn what_changes_nothing_here_is_passed_over() {
     let plain = api("");
-    let watched = api(
-        "AccessLogSettings: { DestinationArn: a, Format: b }, Description: c, FailOnWarnings: true, Name: d, \
-                       PropagateTags: true, Tags: { e: f }, DisableExecuteApiEndpoint: false, CorsConfiguration: false, \
-                       DefaultRouteSettings: { DetailedMetricsEnabled: true }",
-    );
+    let watched =
+        api("AccessLogSettings: { DestinationArn: a, Format: b }, Description: c, FailOnWarnings: true, Name: d, \
+                       PropagateTags: true, Tags: { e: f }, DisableExecuteApiEndpoint: false, \
+                       CorsConfiguration: false, \
+                       DefaultRouteSettings: { DetailedMetricsEnabled: true }");
     assert_eq!(format!("{plain:?}"), format!("{watched:?}"));
     assert_eq!((plain.stage.as_str(), plain.cors, plain.throttling), ("$default", None, None));
 }
