@@ -150,10 +150,16 @@ pub enum Target {
 pub struct HttpApi {
     pub id: String,
     pub stage: String,
+    pub stage_variables: BTreeMap<String, String>,
     pub routes: Vec<Route>,
     pub authorizers: BTreeMap<String, Authorizer>,
     /// What guards a route that says nothing else. The routes have it already.
     pub default_authorizer: Option<String>,
+    pub cors: Option<Cors>,
+    /// For each route that has no limits of its own.
+    pub throttling: Option<Throttling>,
+    /// By route key, `GET /things/{id}` or `$default`.
+    pub route_throttling: BTreeMap<String, Throttling>,
 }
 
 #[derive(Clone, Debug)]
@@ -165,15 +171,79 @@ pub struct Route {
     pub function: String,
     /// The name of an authorizer; `None` is open to everyone.
     pub authorizer: Option<String>,
+    /// How long the API waits for the function.
+    pub timeout_ms: u32,
 }
 
-/// A Lambda authorizer with payload format 2.0 and simple responses.
+impl Route {
+    /// The path of the route that takes what no other does.
+    pub const DEFAULT: &str = "$default";
+
+    /// `GET /things/{id}`, or `$default`.
+    pub fn key(&self) -> String {
+        let Self { method, path, .. } = self;
+        if path == Self::DEFAULT { Self::DEFAULT.to_owned() } else { format!("{method} {path}") }
+    }
+}
+
+/// A Lambda authorizer with payload format 2.0.
 #[derive(Clone, Debug)]
 pub struct Authorizer {
     pub function: String,
-    /// Header names, lower case. A request that lacks one is refused without asking the function.
-    pub identity_headers: Vec<String>,
+    /// It answers `{"isAuthorized": …}`; otherwise an IAM policy.
+    pub simple_responses: bool,
+    /// A request that lacks one of them is refused without asking the function.
+    pub identity: Vec<IdentitySource>,
     pub cache_seconds: u32,
+}
+
+/// Where a part of the caller's identity is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// `$request.header.…`, lower case.
+    Header(String),
+    /// `$request.querystring.…`, as it is written.
+    Query(String),
+    /// `$stageVariables.…`
+    StageVariable(String),
+    /// `$context.…`
+    Context(String),
+}
+
+impl IdentitySource {
+    /// The `$context` variables that are known before an authorizer is asked.
+    pub const CONTEXT_VARIABLES: &[&str] = &[
+        "accountId",
+        "apiId",
+        "domainName",
+        "domainPrefix",
+        "httpMethod",
+        "identity.sourceIp",
+        "identity.userAgent",
+        "path",
+        "protocol",
+        "routeKey",
+        "stage",
+    ];
+}
+
+/// A token bucket: `burst` requests at once, and `rate_milli` thousandths of a request more with each second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttling {
+    pub rate_milli: u32,
+    pub burst: u32,
+}
+
+/// What the API itself says to browsers of other origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// `*`, `https://*`, or `https://example.com`.
+    pub allow_origins: Vec<String>,
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age_seconds: Option<i32>,
+    pub allow_credentials: bool,
 }
 
 impl Stack {

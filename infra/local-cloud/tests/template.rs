@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use local_cloud::{
     Settings, TemplateError,
-    stack::{Stack, Target},
+    stack::{IdentitySource, Stack, Target},
 };
 use serde_json::json;
 
@@ -93,7 +93,6 @@ fn what_is_not_understood_is_refused_by_its_path() {
             of("AWS::Events::Rule", "{ EventPattern: { a: [b] }, Targets: [{ Id: a, Arn: b, InputPath: c }] }"),
             "Targets[0].InputPath",
         ),
-        (of("AWS::Serverless::HttpApi", "{ CorsConfiguration: true }"), "Properties.CorsConfiguration"),
         (event("Kinesis", "{}"), "Resources.Worker.Properties.Events.It.Type"),
         (event("SQS", "{ Queue: !GetAtt Queue.Arn, Colour: red }"), "Events.It.Properties.Colour"),
         (event("Schedule", "{ Schedule: cron(0 1 * * ? *) }"), "Events.It.Properties.Schedule"),
@@ -102,10 +101,7 @@ fn what_is_not_understood_is_refused_by_its_path() {
             "Events.It.Properties.DeadLetterConfig",
         ),
         (event("EventBridgeRule", "{ Pattern: { a: [b] }, InputPath: a }"), "Events.It.Properties.InputPath"),
-        (
-            event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, TimeoutInMillis: 5 }"),
-            "Events.It.Properties.TimeoutInMillis",
-        ),
+        (event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, Stage: prod }"), "Events.It.Properties.Stage"),
         (
             event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, Auth: { AuthorizationScopes: [a] } }"),
             "Auth.AuthorizationScopes",
@@ -388,7 +384,7 @@ fn each_kind_of_event_comes_to_what_the_services_read() {
 
     let api = stack_of("HttpApi", "{ ApiId: !Ref Api, Method: get, Path: '/a/{b}' }").api.unwrap();
     assert_eq!((api.routes[0].method.as_str(), api.routes[0].authorizer.as_deref()), ("GET", Some("Token")));
-    assert_eq!(api.authorizers["Token"].identity_headers, ["authorization"]);
+    assert_eq!(api.authorizers["Token"].identity, [IdentitySource::Header("authorization".to_owned())]);
     let api = stack_of("HttpApi", "{ ApiId: !Ref Api, Auth: { Authorizer: NONE } }").api.unwrap();
     assert_eq!((api.routes[0].method.as_str(), api.routes[0].path.as_str()), ("ANY", "$default"));
     assert_eq!(api.routes[0].authorizer, None);

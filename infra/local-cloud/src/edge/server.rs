@@ -1,12 +1,13 @@
-//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders cut off.
+//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders and slow
+//! readers cut off, and no more connections at once than it can hold.
 //!
 //! It speaks no TLS and no HTTP/2, and ends when it is told to: it takes no new connection then, lets the requests
 //! that are under way finish, and gives up on them after a while.
 
-use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Body, Incoming},
@@ -16,15 +17,21 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{Edge, MOST_BODY_BYTES, answer};
+use super::{Edge, MOST_BODY_BYTES, answer, patience::Patient};
 
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const BODY_WITHIN: Duration = Duration::from_secs(30);
+/// More connections wait, unaccepted, until one of these ends. An idle one ends after `HEADERS_WITHIN`.
+const MOST_CONNECTIONS: usize = 1_000;
+/// The quota on headers counts their values only, so there may be many that are short.
+const MOST_HEADERS: usize = 1_000;
+/// How long a peer may take to read on, with an answer before it.
+const READS_WITHIN: Duration = Duration::from_secs(30);
 /// How long requests under way may take after the stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(35);
 /// Of a body that is too long this much more is read and thrown away, so that the sender gets to read the answer.
@@ -36,13 +43,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(edge: Edge, listener: TcpListener, stop: impl Future<Output = ()>) {
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut stop = pin!(stop);
     loop {
+        let accepting = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            listener.accept().await.map(|accepted| (accepted, place))
+        };
         tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(edge.clone(), stream, peer, stopped.clone()));
+            accepted = accepting => match accepted {
+                Ok(((stream, peer), place)) => {
+                    let serving = connection(edge.clone(), stream, peer, stopped.clone());
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted: {error}");
@@ -71,7 +87,10 @@ async fn connection(edge: Edge, stream: TcpStream, peer: SocketAddr, mut stopped
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
+        .max_headers(MOST_HEADERS)
+        // A caller that has said all it has to say still gets its answer.
+        .half_close(true)
+        .serve_connection(Patient::new(TokioIo::new(stream), READS_WITHIN), service);
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -93,15 +112,26 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
 async fn respond(edge: &Edge, request: Request<Incoming>, peer: SocketAddr) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     let waits_for_leave = head.headers.contains_key(header::EXPECT);
-    let mut refusal = match read(body, waits_for_leave).await {
-        Ok(body) => return edge.answer(Request::from_parts(head, body), peer.ip()).await,
-        Err(Unread::TooLong) => answer::too_long(),
-        Err(Unread::TooSlow) => answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
-        Err(Unread::Broken) => answer::message(StatusCode::BAD_REQUEST, "Bad Request"),
+    let refusal = if names_one_host(&head) {
+        match read(body, waits_for_leave).await {
+            Ok(body) => return edge.answer(Request::from_parts(head, body), peer.ip()).await,
+            Err(Unread::TooLong) => answer::too_long(),
+            Err(Unread::TooSlow) => answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+            Err(Unread::Broken) => answer::message(StatusCode::BAD_REQUEST, "Bad Request"),
+        }
+    } else {
+        answer::message(StatusCode::BAD_REQUEST, "Bad Request")
     };
+    let mut refusal = edge.refuse(refusal);
     // What is left of the body is not the next request.
     refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     refusal
+}
+
+/// HTTP/1.1 wants exactly one `Host`.
+fn names_one_host(head: &Parts) -> bool {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    hosts == 1 || hosts == 0 && head.version == Version::HTTP_10
 }
 
 enum Unread {

@@ -23,6 +23,15 @@ pub(super) fn percent_decoded(text: &str) -> String {
     String::from_utf8(decoded).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
+/// The path as an HTTP API sees it: decoded once, and cut where a question mark comes to light.
+pub(super) fn decoded_path(path: &str) -> String {
+    let mut decoded = percent_decoded(path);
+    if let Some(cut) = decoded.find('?') {
+        decoded.truncate(cut);
+    }
+    decoded
+}
+
 /// A query's part, where `+` is a space.
 pub(super) fn query_decoded(text: &str) -> String {
     percent_decoded(&text.replace('+', " "))
@@ -53,6 +62,8 @@ mod tests {
             assert_eq!(percent_decoded(text), expected);
         }
         assert_eq!(query_decoded("a+b%2B"), "a b+");
+        assert_eq!(decoded_path("/a%2Fb+c%253F"), "/a/b+c%3F");
+        assert_eq!(decoded_path("/a%3Fb=1"), "/a");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub(crate) use self::names::{partition, url_suffix};
 use self::{fields::Fields, resolve::Scope, sam::Resource};
 use crate::stack::Stack;
 
@@ -107,6 +108,9 @@ impl Stack {
         }
         for (resource, properties) in resolved.iter().filter(|(resource, _)| is_function(resource)) {
             functions::add(&mut stack, &scope, resource, properties)?;
+        }
+        for (resource, properties) in resolved.iter().filter(|(resource, _)| resource.kind == api::TYPE) {
+            api::hold_together(&stack, resource, properties)?;
         }
         checks::hold_together(&stack, &scope, &resolved)?;
         Ok(stack)
