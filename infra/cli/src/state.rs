@@ -38,6 +38,10 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
+    /// Where the AWS services are while it is served; of a server that has ended, where they were. Whether one runs is
+    /// for the directory's lock to say: [`StateDirectory::aws_port`].
+    #[serde(default)]
+    pub(crate) aws_port: Option<u16>,
 }
 
 impl Served {
@@ -89,7 +93,7 @@ impl StateDirectory {
         match std::fs::read(self.0.join(SERVED)) {
             Ok(json) => serde_json::from_slice(&json).map_err(|error| self.unusable(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new() })
+                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new(), aws_port: None })
             }
             Err(error) => Err(self.unusable(error)),
         }
