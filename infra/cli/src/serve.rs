@@ -120,6 +120,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     };
     tokio::join!(api, aws, told);
     system.stop().await;
+    state.keep(&Served { aws_port: None, ..served })?;
     if !quiet {
         say(if ephemeral { "stopped; nothing is kept" } else { "stopped; the state is kept" });
     }

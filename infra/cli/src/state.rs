@@ -38,8 +38,8 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
-    /// Where the AWS services are while it is served; of a server that has ended, where they were. Whether one runs is
-    /// for the directory's lock to say: [`StateDirectory::aws_port`].
+    /// Where the AWS services are while it is served. A server that was killed leaves it behind, so it counts only while
+    /// the directory has an owner.
     #[serde(default)]
     pub(crate) aws_port: Option<u16>,
 }

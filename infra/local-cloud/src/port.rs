@@ -28,6 +28,9 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// An object goes in as one request, since there are no multipart uploads.
 const MOST_OBJECT_BYTES: usize = 64 * 1024 * 1024;
 
+/// The operations of SQS whose answers name queues by their URLs, and hold nothing that a client wrote.
+const HAND_OUT_URLS: [&str; 4] = ["CreateQueue", "GetQueueUrl", "ListDeadLetterSourceQueues", "ListQueues"];
+
 /// Serves until `stop` is done and what is under way has been answered.
 pub async fn serve(cloud: &Cloud, listener: TcpListener, stop: impl Future<Output = ()>) {
     let connector = cloud.connector();
@@ -51,7 +54,11 @@ async fn respond(connector: &Connector, request: Request<Incoming>) -> Response<
     };
     let request_id = connector.0.random.uuid();
     let asked = Asked::of(&head, &body);
-    let hands_out_urls = matches!(asked, Asked::Sqs(_) | Asked::SqsQuery(_));
+    let hands_out_urls = match &asked {
+        Asked::Sqs(operation) => HAND_OUT_URLS.contains(&operation.as_str()),
+        Asked::SqsQuery(form) => form.get("Action").is_some_and(|action| HAND_OUT_URLS.contains(&action.as_str())),
+        _ => false,
+    };
     let is_checked = matches!(asked, Asked::DynamoDb(_) | Asked::DynamoDbStreams(_));
     let mut response = match signature::refusal(&asked, &head, &request_id) {
         Some(mut refusal) => {

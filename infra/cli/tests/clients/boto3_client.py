@@ -580,24 +580,28 @@ def what_is_not_here_says_what_is():
 def an_order_is_seen_from_outside_at_every_station():
     user = f"client-{RUN}"
     api("POST", "/deposits", user, "d", {"amount": 50})
-    order = api("POST", "/orders", user, "o", {"amount": "12.50"})
-    key = {"pk": f"order#{order['id']}", "sk": "order"}
-    table = resource("dynamodb").Table(TABLE)
-    assert "Item" in table.get_item(Key=key, ConsistentRead=True)
-    kept = lambda: table.get_item(Key=key, ConsistentRead=True)["Item"]
-    eventually("the order is completed", lambda: kept()["state"] == "completed")
-    assert kept()["version"] == 2 and kept()["charged"] == 1250, kept()
-    streams = client("dynamodbstreams")
+    table, streams = resource("dynamodb").Table(TABLE), client("dynamodbstreams")
     arn = streams.list_streams(TableName=TABLE)["Streams"][0]["StreamArn"]
     [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-    of_shard = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
-    records = streams.get_records(ShardIterator=streams.get_shard_iterator(**of_shard)["ShardIterator"])["Records"]
-    versions = [
-        record["dynamodb"]["NewImage"]["version"]["N"]
-        for record in records
-        if record["dynamodb"]["Keys"]["pk"]["S"] == key["pk"]
-    ]
-    assert versions == ["1", "2"], versions
+    of_shard = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "LATEST"}
+
+    def streamed(number):
+        """The versions of a new order, as the stream has them once the order is completed."""
+        now = streams.get_shard_iterator(**of_shard)["ShardIterator"]
+        order = api("POST", "/orders", user, f"o{number}", {"amount": "12.50"})
+        key = {"pk": f"order#{order['id']}", "sk": "order"}
+        assert "Item" in table.get_item(Key=key, ConsistentRead=True), "it is there before the answer is"
+        kept = lambda: table.get_item(Key=key, ConsistentRead=True)["Item"]
+        eventually("the order is completed", lambda: kept()["state"] == "completed")
+        assert kept()["version"] == 2 and kept()["charged"] == 1250, kept()
+        records = [record["dynamodb"] for record in streams.get_records(ShardIterator=now)["Records"]]
+        return [record["NewImage"]["version"]["N"] for record in records if record["Keys"]["pk"]["S"] == key["pk"]]
+
+    # What every mapping has read is forgotten once a minute, which may come between the write and the look.
+    tries = [streamed(1)]
+    if tries != [["1", "2"]]:
+        tries.append(streamed(2))
+    assert tries[-1] == ["1", "2"], tries
 
 
 @check

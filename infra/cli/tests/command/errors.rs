@@ -23,6 +23,15 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn an_aws_port_that_is_taken_is_named_with_the_ways_out() {
+    let holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    let output = paidonce(["--ephemeral", "--port", "0", "--aws-port", &port]).output().unwrap();
+    told(&output, 1, &[&format!("port {port} is taken"), "--aws-port 0", "--no-aws-port"]);
+    told(&paidonce(["--aws-port", "0", "--no-aws-port"]).output().unwrap(), 2, &["cannot be used with"]);
+}
+
+#[test]
 fn a_state_has_one_server_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path(), &[]);

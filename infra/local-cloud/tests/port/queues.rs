@@ -26,6 +26,17 @@ async fn urls_lead_back_to_the_host_that_was_asked() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_a_url_stays_what_it_is() {
+    let served = Served::start().await;
+    let url = format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/things");
+    let sent = served.call("AmazonSQS.SendMessage", &json!({ "QueueUrl": url, "MessageBody": url })).await;
+    assert_eq!(sent.status, 200);
+    let received = served.call("AmazonSQS.ReceiveMessage", &json!({ "QueueUrl": url })).await.json();
+    let message = &received["Messages"][0];
+    assert_eq!((&message["Body"], &message["MD5OfBody"]), (&json!(url), &sent.json()["MD5OfMessageBody"]));
+}
+
+#[tokio::test]
 async fn a_listing_goes_page_by_page() {
     let served = Served::start().await;
     let first = served.call("AmazonSQS.ListQueues", &json!({ "MaxResults": 2 })).await.json();
