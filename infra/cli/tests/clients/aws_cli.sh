@@ -88,7 +88,8 @@ url=$(a sqs get-queue-url --queue-name client-scratch)
 holds 'a queue URL leads back here' "$endpoint/000000000000/client-scratch" "$url"
 holds 'queues are listed' "$url	$url.fifo" "$(a sqs list-queues --queue-name-prefix client- --query QueueUrls)"
 a sqs purge-queue --queue-url "$url" >/dev/null
-says 'a message is sent' '-' "$(a sqs send-message --queue-url "$url" --message-body "hello $run" --query MessageId)"
+holds 'a message is sent' "$(printf 'hello %s' "$run" | md5sum | cut -d ' ' -f 1)" \
+    "$(a sqs send-message --queue-url "$url" --message-body "hello $run" --query MD5OfMessageBody)"
 holds 'its queue counts it' '1' \
     "$(a sqs get-queue-attributes --queue-url "$url" --attribute-names All \
         --query 'Attributes.ApproximateNumberOfMessages')"
@@ -123,7 +124,8 @@ says 'and downloaded' 'download:' \
 holds 'byte for byte' '' "$(cmp "$files/up.txt" "$files/down.txt" 2>&1)"
 holds 'a pipe is uploaded' '' "$(printf piped | a s3 cp - "s3://$bucket/cli/$run/piped")"
 holds 'and read' 'piped' "$(a s3 cp "s3://$bucket/cli/$run/piped" -)"
-says 'an object is put' '"' "$(a s3api put-object --bucket $bucket --key "cli/$run/put" --body "$files/up.txt" --query ETag)"
+holds 'an object is put' "\"$(md5sum <"$files/up.txt" | cut -d ' ' -f 1)\"" \
+    "$(a s3api put-object --bucket $bucket --key "cli/$run/put" --body "$files/up.txt" --query ETag)"
 holds 'and got' '8' \
     "$(a s3api get-object --bucket $bucket --key "cli/$run/put" --checksum-mode ENABLED "$files/got" --query ContentLength)"
 holds 'objects are listed' '3' \
