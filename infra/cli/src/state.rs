@@ -39,7 +39,8 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
-    /// Where its services are served over HTTP too.
+    /// Where the AWS services are while it is served. A server that was killed leaves it behind, so it counts only while
+    /// the directory has an owner.
     #[serde(default)]
     pub(crate) aws_port: Option<u16>,
 }

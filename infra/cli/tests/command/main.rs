@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
 
+mod aws_port;
 mod env;
 mod errors;
 mod invoking;

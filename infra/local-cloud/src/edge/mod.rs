@@ -8,7 +8,6 @@ mod answer;
 mod authorizer;
 mod cors;
 mod event;
-mod patience;
 mod policy;
 mod routes;
 mod server;
