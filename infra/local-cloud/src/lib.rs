@@ -8,6 +8,7 @@
 mod clock;
 mod cloud;
 mod connector;
+mod cron;
 mod dates;
 mod deliveries;
 mod dynamodb;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use local_cloud::{
     Settings, TemplateError,
-    stack::{Stack, Target},
+    stack::{Stack, Target, Timing},
 };
 use serde_json::json;
 
@@ -80,10 +80,6 @@ fn what_is_not_understood_is_refused_by_its_path() {
         ("Parameters: { P: { Type: 'AWS::EC2::VPC::Id', Default: a } }\nResources: {}".to_owned(), "Parameters.P.Type"),
         (of(function, "{ Handler: a, Runtime: nodejs24.x }"), "Resources.Thing.Properties.Runtime"),
         (of(function, "{ Handler: a, Runtime: provided.al2023, Layers: [a] }"), "Resources.Thing.Properties.Layers"),
-        (
-            of(function, "{ Handler: a, Runtime: provided.al2023, EventInvokeConfig: {} }"),
-            "Properties.EventInvokeConfig",
-        ),
         (of("AWS::SQS::Queue", "{ Colour: red }"), "Resources.Thing.Properties.Colour"),
         (
             of("AWS::S3::Bucket", "{ NotificationConfiguration: { QueueConfigurations: [] } }"),
@@ -96,7 +92,7 @@ fn what_is_not_understood_is_refused_by_its_path() {
         (of("AWS::Serverless::HttpApi", "{ CorsConfiguration: true }"), "Properties.CorsConfiguration"),
         (event("Kinesis", "{}"), "Resources.Worker.Properties.Events.It.Type"),
         (event("SQS", "{ Queue: !GetAtt Queue.Arn, Colour: red }"), "Events.It.Properties.Colour"),
-        (event("Schedule", "{ Schedule: cron(0 1 * * ? *) }"), "Events.It.Properties.Schedule"),
+        (event("Schedule", "{ Schedule: at(2026-11-20T13:00:00) }"), "Events.It.Properties.Schedule"),
         (
             event("Schedule", "{ Schedule: rate(1 minute), DeadLetterConfig: {} }"),
             "Events.It.Properties.DeadLetterConfig",
@@ -373,7 +369,10 @@ fn each_kind_of_event_comes_to_what_the_services_read() {
 
     let schedule =
         &stack_of("Schedule", "{ Schedule: rate(2 hours), Input: '{\"a\":1}', State: DISABLED }").schedules[0];
-    assert_eq!((schedule.every_seconds, schedule.enabled, &schedule.input), (7_200, false, &Some(json!({"a": 1}))));
+    assert_eq!(
+        (&schedule.timing, schedule.enabled, &schedule.input),
+        (&Timing::EverySeconds(7_200), false, &Some(json!({"a": 1})))
+    );
     assert_eq!(schedule.arn, "arn:aws:events:eu-central-1:000000000000:rule/test-stack-WorkerIt");
 
     let schedule = &stack_of("ScheduleV2", "{ ScheduleExpression: rate(1 day) }").schedules[0];
@@ -420,7 +419,10 @@ Resources:
         ("mine", "arn:aws:events:eu-central-1:000000000000:rule/mine/test-stack-Rule")
     );
     assert!(matches!(&rule.targets[1], Target::Queue { message_group: Some(group), .. } if group == "g"));
-    assert_eq!((stack.schedules[0].function.as_str(), stack.schedules[0].every_seconds), ("Worker", 300));
+    assert_eq!(
+        (stack.schedules[0].function.as_str(), &stack.schedules[0].timing),
+        ("Worker", &Timing::EverySeconds(300))
+    );
     assert_eq!(stack.buses, ["mine"]);
 }
 
@@ -451,7 +453,12 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
     assert!(redrives.into_iter().all(|redrive| stack.queue_by_arn(&redrive.dead_letter_arn).is_some()));
     let mappings: Vec<&str> = stack.queue_mappings.iter().map(|mapping| mapping.function.as_str()).collect();
     assert!(["AdvanceOrders", "Notify", "Recover"].iter().all(|function| mappings.contains(function)), "{mappings:?}");
-    assert!(stack.schedules.iter().any(|schedule| schedule.function == "Sweep" && schedule.every_seconds == 60));
+    assert!(
+        stack
+            .schedules
+            .iter()
+            .any(|schedule| schedule.function == "Sweep" && schedule.timing == Timing::EverySeconds(60))
+    );
     assert_eq!(stack.rules[0].pattern["detail"]["bucket"]["name"], json!([stack.buckets[0].name]));
 
     let api = stack.api.as_ref().unwrap();

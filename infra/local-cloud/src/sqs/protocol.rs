@@ -94,6 +94,9 @@ impl Sqs {
                 let kept = self.named(request.get("QueueName").and_then(Value::as_str).unwrap_or_default())?;
                 return Ok(json!({ "QueueUrl": kept.queue.url }));
             }
+            "StartMessageMoveTask" => return self.start_move_task(&request, self.clock.now_ms()),
+            "ListMessageMoveTasks" => return self.list_move_tasks(&request),
+            "CancelMessageMoveTask" => return self.cancel_move_task(&request),
             _ if !OF_ONE_QUEUE.contains(&operation) => return Err(ServiceError::unknown_operation(operation)),
             _ => {}
         }
