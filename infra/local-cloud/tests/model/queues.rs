@@ -241,7 +241,8 @@ async fn through(queue_name: &str, reports: Reports, set: impl Fn(&mut QueueMapp
             send_ten(&client, queue_name, ten).await;
             tokio::time::sleep(Duration::from_millis(random.u64(..1000))).await;
         }
-        cloud.settled().await;
+        let settled = tokio::time::timeout(Duration::from_secs(2 * 86_400), cloud.settled()).await;
+        assert!(settled.is_ok(), "seed {seed}: after two days it has not settled");
         assert_eq!(cloud.queue_depths()[queue_name], QueueDepth::default(), "seed {seed}");
         running.stop().await;
         let dead = buried(&cloud, dead_name).await;

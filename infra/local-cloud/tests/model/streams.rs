@@ -346,7 +346,8 @@ async fn through(reports: Reports, failing_percent: u32, pause_ms: u64, set: imp
             put.item("name", s(&n.to_string())).send().await.unwrap();
         }
         let (log, running) = started.unwrap();
-        cloud.settled().await;
+        let settled = tokio::time::timeout(Duration::from_secs(2 * 86_400), cloud.settled()).await;
+        assert!(settled.is_ok(), "seed {seed}: after two days it has not settled");
         running.stop().await;
         let found = given_up(&cloud).await;
         let rules = Rules {

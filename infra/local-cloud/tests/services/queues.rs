@@ -178,7 +178,7 @@ async fn received_too_often_it_goes_to_the_dead_letters_and_frees_its_group() {
     let dead = receive(&client, "dead.fifo").await;
     let attributes = dead[0].attributes().unwrap();
     assert_eq!(attributes[&Name::MessageGroupId], "a");
-    assert_ne!(attributes[&Name::MessageDeduplicationId], "poison", "a dead-letter queue gives new ids");
+    assert_eq!(attributes[&Name::MessageDeduplicationId], dead[0].message_id().unwrap());
     assert_eq!(attributes[&Name::DeadLetterQueueSourceArn], queue_arn("work.fifo"));
 }
 
@@ -372,4 +372,57 @@ async fn what_was_answered_survives_a_process_that_is_killed() {
     let found = open(&as_found);
     assert_eq!(bodies(&receive(&sqs(&found), "work").await), ["one"]);
     assert_eq!(dynamodb(&found).scan().table_name(TABLE).send().await.unwrap().count(), 1);
+}
+
+/// "When receiving messages from a FIFO queue with multiple message group IDs, Amazon SQS first attempts to return as many
+/// messages with the same message group ID as possible." And: "if there are fewer than 10 messages available with the same
+/// message group ID, you might receive messages from another message group ID, in the same batch of 10 messages, but still
+/// in FIFO order." (SQS Developer Guide, FIFO delivery logic)
+#[tokio::test(start_paused = true)]
+async fn a_receive_takes_as_much_of_one_group_as_there_is() {
+    let cloud = open(with_queues([queue("work.fifo")]));
+    let client = sqs(&cloud);
+    for body in ["a1", "b1", "a2", "b2", "c1", "a3"] {
+        send_to_group(&client, "work.fifo", &body[..1], body).await;
+    }
+    let four = client.receive_message().queue_url(url("work.fifo")).max_number_of_messages(4).send().await.unwrap();
+    assert_eq!(bodies(four.messages()), ["a1", "a2", "a3", "b1"]);
+    assert_eq!(bodies(&receive(&client, "work.fifo").await), ["c1"], "b2 waits for b1");
+}
+
+/// A receive that hides nothing gives each message once all the same.
+#[tokio::test(start_paused = true)]
+async fn a_receive_that_hides_nothing_gives_each_message_once() {
+    let cloud = open(with_queues([queue("work"), queue("work.fifo")]));
+    let client = sqs(&cloud);
+    for body in ["1", "2", "3"] {
+        send(&client, "work", body).await;
+        send_to_group(&client, "work.fifo", "g", body).await;
+    }
+    for name in ["work", "work.fifo"] {
+        let seen = client.receive_message().queue_url(url(name)).max_number_of_messages(10).visibility_timeout(0);
+        assert_eq!(bodies(seen.clone().send().await.unwrap().messages()), ["1", "2", "3"], "{name}");
+        assert_eq!(bodies(seen.send().await.unwrap().messages()), ["1", "2", "3"], "{name}");
+    }
+}
+
+/// "The expiration of a message is always based on its original enqueue timestamp. When a message is moved to a dead-letter
+/// queue, the enqueue timestamp is unchanged"; "For FIFO queues, the enqueue timestamp resets" (Setting-up dead-letter queue
+/// retention in Amazon SQS).
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_lives_as_long_as_its_kind_of_queue_lets_it() {
+    for (name, dead, sent) in [("work", "dead", START_MS), ("work.fifo", "dead.fifo", START_MS + 30_000)] {
+        let cloud = open(with_queues([with_dead_letters(queue(name), dead, 1), queue(dead)]));
+        let client = sqs(&cloud);
+        if name == "work" {
+            send(&client, name, "x").await
+        } else {
+            send_to_group(&client, name, "g", "x").await
+        }
+        receive(&client, name).await;
+        pass(30).await;
+        assert!(receive(&client, name).await.is_empty());
+        let buried = receive(&client, dead).await;
+        assert_eq!(buried[0].attributes().unwrap()[&Name::SentTimestamp], sent.to_string(), "{name}");
+    }
 }
