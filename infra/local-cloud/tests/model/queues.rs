@@ -70,7 +70,8 @@ fn judge(rules: &Rules, sent: &[(String, String)], log: &Log, dead: &[String]) -
     }
     for (name, message) in &messages {
         let is_dead = dead.iter().any(|dead| dead == name);
-        // "After maxReceiveCount receives without being deleted a message is moved to the dead-letter queue."
+        // "The `maxReceiveCount` is the number of times a consumer tries receiving a message from a queue without
+        // deleting it before being moved to the dead-letter queue."
         match message.is {
             Is::Deleted if !is_dead => {}
             Is::Waiting(_) if is_dead && message.handed_over == MOST_RECEIVES => {}
@@ -127,8 +128,8 @@ fn began(
         }
         if rules.fifo {
             // "When you receive a message with a message group ID, no more messages for the same message group ID are
-            // returned unless you delete the message or it becomes visible." And "all messages are sent and received in
-            // strict order": what came before it is gone, or comes in the same batch before it.
+            // returned unless you delete the message or it becomes visible." And "For each message group ID, all messages
+            // are sent and received in strict order": what came before it is gone, or comes in the same batch before it.
             let before = &of_group[message.group.as_str()][..message.place];
             for earlier in before {
                 let is_gone = messages[earlier].is == Is::Deleted || messages[earlier].handed_over == MOST_RECEIVES;

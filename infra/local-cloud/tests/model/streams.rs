@@ -127,8 +127,9 @@ impl Judge<'_> {
         false
     }
 
-    /// "Lambda processes the records of a shard in order"; with a parallelization factor "up to that many batches at a
-    /// time", and "in-order processing at the partition-key (item) level".
+    /// "an event source mapping creates an iterator for each shard in the stream and processes items in each shard in
+    /// order"; "When you increase the number of concurrent batches per shard, Lambda still ensures in-order processing at
+    /// the item (partition and sort key) level."
     fn begins_a_batch(&mut self, number: usize, call: &Call) -> Result<(), String> {
         if call.names.len() > self.rules.batch_size {
             return Err(format!("a batch of {}", call.names.len()));

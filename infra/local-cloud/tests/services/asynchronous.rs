@@ -31,9 +31,12 @@ async fn put_event(cloud: &Cloud) {
     events(cloud).put_events().entries(entry.build()).send().await.unwrap();
 }
 
+/// When each try came, and under which request id.
+type Tries = Arc<Mutex<Vec<(u64, String)>>>;
+
 /// Starts the two functions; `Listener` answers by `answer` and notes when, `Other` notes what it got.
-fn run(cloud: &Cloud, answer: fn() -> Result<Value, FunctionError>) -> (Running, Arc<Mutex<Vec<(u64, String)>>>, Seen) {
-    let (tries, other): (Arc<Mutex<Vec<_>>>, _) = (Arc::default(), Seen::default());
+fn run(cloud: &Cloud, answer: fn() -> Result<Value, FunctionError>) -> (Running, Tries, Seen) {
+    let (tries, other) = (Tries::default(), Seen::default());
     let (noted, seen, began) = (tries.clone(), other.clone(), Instant::now());
     let running = cloud
         .start(move |function| {

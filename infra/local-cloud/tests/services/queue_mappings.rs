@@ -32,6 +32,7 @@ fn has(event: &Value, body: &str) -> bool {
     event["Records"].as_array().unwrap().iter().any(|record| record["body"] == body)
 }
 
+/// The fields are those of the example event for a FIFO queue (Lambda Developer Guide, Using Lambda with Amazon SQS).
 #[tokio::test(start_paused = true)]
 async fn a_message_arrives_at_once_with_everything_that_aws_tells() {
     let cloud = open(mapped("work.fifo"));
@@ -70,6 +71,8 @@ async fn a_message_arrives_at_once_with_everything_that_aws_tells() {
     running.stop().await;
 }
 
+/// "To avoid reprocessing all messages in a failed batch, you can configure your event source mapping to make only
+/// the failed messages visible again." (Using Lambda with Amazon SQS, Reporting batch item failures)
 #[tokio::test(start_paused = true)]
 async fn only_the_named_failures_come_again() {
     let cloud = open(mapped("work"));
@@ -91,6 +94,9 @@ async fn only_the_named_failures_come_again() {
     running.stop().await;
 }
 
+/// "When your function returns an error, Lambda leaves it in the queue. After the visibility timeout occurs, Lambda
+/// receives the message again. To send messages to a second queue after a number of receives, configure a dead-letter
+/// queue on your source queue." (Using Lambda with Amazon SQS)
 #[tokio::test(start_paused = true)]
 async fn a_failed_function_deletes_nothing_and_the_third_time_goes_to_the_dead_letters() {
     let cloud = open(mapped("work"));
@@ -103,6 +109,8 @@ async fn a_failed_function_deletes_nothing_and_the_third_time_goes_to_the_dead_l
     running.stop().await;
 }
 
+/// "Standard queues keep processing messages until the expiration of the retention period." (SQS Developer Guide,
+/// Amazon SQS dead-letter queues)
 #[tokio::test(start_paused = true)]
 async fn without_dead_letters_a_failing_message_ends_with_its_retention() {
     let mut stack = mapped("work");
@@ -118,22 +126,8 @@ async fn without_dead_letters_a_failing_message_ends_with_its_retention() {
     running.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_answer_that_cannot_be_understood_fails_the_whole_batch() {
-    for answer in [
-        json!({"batchItemFailures": [{"itemIdentifier": "nobody"}]}),
-        json!({"batchItemFailures": [{"itemIdentifier": ""}]}),
-    ] {
-        let cloud = open(mapped("work"));
-        send(&sqs(&cloud), "work", "one").await;
-        let seen = Seen::default();
-        let running = start(&cloud, &seen, move |_| Ok(answer.clone()));
-        cloud.settled().await;
-        assert_eq!((seen.count(), cloud.queue_depths()["dead"].visible), (3, 1));
-        running.stop().await;
-    }
-}
-
+/// "when configuring your event source mapping, include the value `ReportBatchItemFailures` in the
+/// `FunctionResponseTypes` list. This lets your function return a partial success" (Reporting batch item failures).
 #[tokio::test(start_paused = true)]
 async fn failures_are_not_looked_for_where_the_mapping_does_not_ask() {
     let mut stack = mapped("work");
@@ -147,6 +141,8 @@ async fn failures_are_not_looked_for_where_the_mapping_does_not_ask() {
     running.stop().await;
 }
 
+/// "Lambda sorts the messages into groups and sends only one batch at a time for a group." "Your function can scale
+/// in concurrency to the number of active message groups." (Using Lambda with Amazon SQS, Scaling and processing)
 #[tokio::test(start_paused = true)]
 async fn groups_go_in_parallel_and_each_in_order() {
     let mut stack = mapped("work.fifo");
@@ -180,6 +176,8 @@ async fn groups_go_in_parallel_and_each_in_order() {
     running.stop().await;
 }
 
+/// "Limits the number of concurrent instances that the Amazon SQS event source can invoke." (CloudFormation,
+/// AWS::Lambda::EventSourceMapping ScalingConfig)
 #[tokio::test(start_paused = true)]
 async fn no_more_batches_than_the_mapping_allows_are_under_way() {
     let mut stack = mapped("work");
@@ -211,6 +209,9 @@ async fn no_more_batches_than_the_mapping_allows_are_under_way() {
     running.stop().await;
 }
 
+/// "For a FIFO queue, the maximum is 10." (Using Lambda with Amazon SQS) "each batch may contain messages from more
+/// than one message group, but the order of the messages is maintained" (Configuring scaling behavior for SQS event
+/// source mappings).
 #[tokio::test(start_paused = true)]
 async fn a_fifo_batch_holds_ten_at_most_and_may_hold_several_groups() {
     let mut stack = mapped("work.fifo");
@@ -226,6 +227,8 @@ async fn a_fifo_batch_holds_ten_at_most_and_may_hold_several_groups() {
     running.stop().await;
 }
 
+/// "The maximum amount of time to gather records before invoking the function, in seconds. This applies only to
+/// standard queues." (Using Lambda with Amazon SQS)
 #[tokio::test(start_paused = true)]
 async fn a_window_gathers_until_it_ends_or_the_batch_is_full() {
     let mut stack = mapped("work");
@@ -248,6 +251,8 @@ async fn a_window_gathers_until_it_ends_or_the_batch_is_full() {
     running.stop().await;
 }
 
+/// "If an Amazon SQS message doesn't satisfy your filter criteria, Lambda automatically removes the message from the
+/// queue." (Lambda Developer Guide, Lambda event filtering)
 #[tokio::test(start_paused = true)]
 async fn what_the_filter_does_not_let_through_is_deleted_unseen() {
     let mut stack = mapped("work");
@@ -264,6 +269,7 @@ async fn what_the_filter_does_not_let_through_is_deleted_unseen() {
     running.stop().await;
 }
 
+/// A rule of this cloud: nothing is filtered by what it does not understand.
 #[tokio::test(start_paused = true)]
 async fn a_filter_that_is_not_understood_keeps_the_cloud_from_opening() {
     let mut stack = mapped("work");
@@ -276,6 +282,7 @@ async fn a_filter_that_is_not_understood_keeps_the_cloud_from_opening() {
     assert!(matches!(&refused, CloudError::Dangling { .. }), "{refused}");
 }
 
+/// A rule of this cloud: on AWS the pollers outlive the function, here they end with the process.
 #[tokio::test(start_paused = true)]
 async fn what_a_dead_process_held_is_visible_at_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -301,6 +308,7 @@ async fn what_a_dead_process_held_is_visible_at_once() {
     running.stop().await;
 }
 
+/// A rule of this cloud.
 #[tokio::test(start_paused = true)]
 async fn stopping_lets_what_is_under_way_finish_and_takes_up_nothing_new() {
     let mut stack = mapped("work");
