@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::asked::{pairs, text};
 use crate::cloud::Core;
 use crate::function::FunctionError;
-use crate::invoke::{Trigger, WhenBusy};
+use crate::invoke::Trigger;
 use crate::stack::{Function, Target};
 use crate::text::percent_decoded;
 use crate::wire::response;
@@ -85,8 +85,7 @@ async fn invoke(core: &Core, name: &str, head: &Parts, body: &Bytes) -> Result<R
     };
     match kind {
         "RequestResponse" => {
-            let trigger = Trigger::Call;
-            let answered = core.functions.invoke(&function.logical_id, event, trigger, WhenBusy::Refuse).await;
+            let answered = core.functions.invoke(&function.logical_id, event, Trigger::Call).await;
             answered_by(function, answered)
         }
         "Event" => {

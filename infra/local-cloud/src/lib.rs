@@ -9,6 +9,7 @@ mod asked;
 mod clock;
 mod cloud;
 mod connector;
+mod cron;
 mod dates;
 mod deliveries;
 mod dynamodb;

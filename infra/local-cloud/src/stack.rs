@@ -7,12 +7,16 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use crate::cron::Cron;
+
 /// Everything that a template deploys, in the template's order.
 #[derive(Clone, Debug, Default)]
 pub struct Stack {
     pub region: String,
     pub account: String,
     pub functions: Vec<Function>,
+    /// How functions are invoked asynchronously, by logical id; the others as `Asynchronous::default` has it.
+    pub asynchronous: BTreeMap<String, Asynchronous>,
     pub tables: Vec<Table>,
     pub queues: Vec<Queue>,
     pub buses: Vec<String>,
@@ -36,6 +40,52 @@ pub struct Function {
     pub memory_mib: u32,
     pub reserved_concurrency: Option<u32>,
     pub environment: BTreeMap<String, String>,
+}
+
+/// What becomes of an event that is owed to a function: its `EventInvokeConfig`, and its dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct Asynchronous {
+    pub maximum_retries: u32,
+    pub maximum_event_age_seconds: u32,
+    pub on_success: Option<Destination>,
+    pub on_failure: Option<Destination>,
+    /// The ARN of a standard queue that takes the event as it is.
+    pub dead_letters: Option<String>,
+}
+
+impl Default for Asynchronous {
+    fn default() -> Self {
+        Self {
+            maximum_retries: 2,
+            maximum_event_age_seconds: 21_600,
+            on_success: None,
+            on_failure: None,
+            dead_letters: None,
+        }
+    }
+}
+
+/// What takes the record of an asynchronous invocation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// By logical id.
+    Function(String),
+    /// By ARN.
+    Queue(String),
+    /// By ARN; for failures only.
+    Bucket(String),
+    /// By ARN.
+    Bus(String),
+}
+
+impl Destination {
+    /// The name of a bus; nothing of another destination.
+    pub fn bus_name(&self) -> &str {
+        match self {
+            Self::Bus(arn) => arn.rsplit_once('/').map_or(arn.as_str(), |(_, name)| name),
+            Self::Function(_) | Self::Queue(_) | Self::Bucket(_) => "",
+        }
+    }
 }
 
 /// A DynamoDB table: the request that creates it, and what else the template says of it.
@@ -64,6 +114,27 @@ pub struct Queue {
     pub maximum_message_bytes: u32,
     pub receive_wait_seconds: u32,
     pub redrive: Option<Redrive>,
+    /// Which queues may have this one for their dead letters.
+    pub redrive_allow: RedriveAllow,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedriveAllow {
+    #[default]
+    All,
+    None,
+    /// By ARN.
+    Queues(Vec<String>),
+}
+
+impl RedriveAllow {
+    pub fn allows(&self, source_arn: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            Self::Queues(arns) => arns.iter().any(|arn| arn == source_arn),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -114,16 +185,23 @@ pub struct StreamMapping {
     pub enabled: bool,
 }
 
-/// A scheduled rule on the default bus.
+/// A schedule: a rule on the default bus, or one of EventBridge Scheduler.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub name: String,
     pub arn: String,
     pub function: String,
-    pub every_seconds: u64,
+    pub timing: Timing,
     /// The template's constant `Input`, instead of the scheduled event.
     pub input: Option<Value>,
     pub enabled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Timing {
+    EverySeconds(u64),
+    /// In UTC.
+    Cron(Cron),
 }
 
 /// A rule with an event pattern.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{DEFAULT_BUS, EventBridge, invalid};
-use crate::stack::{Stack, Target};
+use crate::stack::{Stack, Target, Timing};
 use crate::wire::ServiceError;
 
 const MOST_LISTED: usize = 100;
@@ -39,7 +39,7 @@ impl Shown {
             if let Some(input) = &schedule.input {
                 target["Input"] = input.to_string().into();
             }
-            let what = ("ScheduleExpression", rate(schedule.every_seconds));
+            let what = ("ScheduleExpression", expression(&schedule.timing));
             Self::new(&schedule.name, &schedule.arn, DEFAULT_BUS, schedule.enabled, what, vec![target])
         });
         let mut all: Vec<_> = of_rules.chain(of_schedules).collect();
@@ -62,6 +62,13 @@ impl Shown {
             _ => Map::new(),
         };
         Self { name: name.to_owned(), bus: bus.to_owned(), fields, targets }
+    }
+}
+
+fn expression(timing: &Timing) -> String {
+    match timing {
+        Timing::EverySeconds(seconds) => rate(*seconds),
+        Timing::Cron(cron) => cron.to_string(),
     }
 }
 

@@ -130,6 +130,9 @@ impl Sqs {
                 return Ok(json!({ "QueueUrl": self.named(name)?.queue.url }));
             }
             "CreateQueue" => return self.create_queue(&request),
+            "StartMessageMoveTask" => return self.start_move_task(&request, self.clock.now_ms()),
+            "ListMessageMoveTasks" => return self.list_move_tasks(&request),
+            "CancelMessageMoveTask" => return self.cancel_move_task(&request),
             _ if !OF_ONE_QUEUE.contains(&operation) => return Err(ServiceError::unknown_operation(operation)),
             _ => {}
         }

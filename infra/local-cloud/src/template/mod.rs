@@ -6,6 +6,7 @@
 //! (`Policies` are read for their references only) and does not build anything.
 
 mod api;
+mod asynchronous;
 mod checks;
 mod events;
 mod fields;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use local_cloud::stack::{Bucket, Function, Queue, QueueMapping, Rule, Schedule, Stack, Table, Target};
+use local_cloud::stack::{
+    Bucket, Function, Queue, QueueMapping, RedriveAllow, Rule, Schedule, Stack, Table, Target, Timing,
+};
 use local_cloud::{Clock, Cloud, FunctionError, Handler, Options, Running, Storage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -258,6 +260,7 @@ fn queue(name: &str) -> Queue {
         maximum_message_bytes: 262_144,
         receive_wait_seconds: 0,
         redrive: None,
+        redrive_allow: RedriveAllow::All,
     }
 }
 
@@ -310,7 +313,7 @@ fn stack() -> Stack {
             name: "hourly".into(),
             arn: format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/hourly"),
             function: "Worker".into(),
-            every_seconds: 3_600,
+            timing: Timing::EverySeconds(3_600),
             input: None,
             enabled: false,
         }],
