@@ -1,10 +1,12 @@
-//! Reads a whole table and lets `domain` judge whether the promises hold. It writes nothing.
+//! Reads a whole table: lets `domain` judge whether the promises hold, or tells one state from another. It writes
+//! nothing.
 
+use domain::ids::Digest;
 use domain::promises::{Audit, Finding, Promise, Report};
 use domain::{Millis, Timestamp};
 
 use crate::store::Failure;
-use crate::table::Table;
+use crate::table::{ReadError, Table};
 
 /// What time it is for the state that is read.
 #[derive(Clone, Copy, Debug)]
@@ -44,4 +46,23 @@ pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl Fn
     let lost = |says| Finding { promise: Promise::NothingLost, subject: "an item".to_owned(), says };
     report.findings.extend(unread.into_iter().map(lost));
     Ok(report)
+}
+
+/// The same for the same items as the same tries wrote them, and for no others.
+pub async fn fingerprint(table: &Table) -> Result<Digest, ReadError> {
+    let mut seen = Vec::new();
+    let mut from = None;
+    loop {
+        let (items, next) = table.scan(from).await?;
+        seen.extend(items.into_iter().map(|item| match item {
+            Ok(stored) => format!("{:?} {} {}", stored.found.item.key(), stored.found.version, stored.commit),
+            Err(error) => error.to_string(),
+        }));
+        if next.is_none() {
+            break;
+        }
+        from = next;
+    }
+    seen.sort_unstable();
+    Ok(Digest::of("state", &seen.iter().map(String::as_bytes).collect::<Vec<_>>()))
 }

@@ -14,10 +14,10 @@ use local_system::{Options, System};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 use self::feed::Feed;
 use crate::failure::Failure;
+use crate::logs;
 use crate::runtime;
 use crate::state::{Served, StateDirectory};
 use crate::terminal::{Paint, say};
@@ -52,24 +52,10 @@ fn named_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_logs(arguments.quiet);
+    // What the feed shows anyway is not said twice.
+    logs::start(if arguments.quiet { "warn" } else { "warn,local_cloud::invoke=off,local_cloud::edge=off" });
     let runtime = runtime::of_a_system()?;
     runtime.block_on(serve(arguments))
-}
-
-/// Warnings and errors on standard error. What the feed shows anyway is not said twice.
-fn start_logs(is_quiet: bool) {
-    let usual = if is_quiet { "warn" } else { "warn,local_cloud::invoke=off,local_cloud::edge=off" };
-    let filter = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
-    let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(usual)).unwrap_or_else(|_| EnvFilter::new(usual));
-    let is_coloured = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .compact()
-        .with_writer(std::io::stderr)
-        .with_ansi(is_coloured)
-        .with_target(false)
-        .with_env_filter(filter)
-        .init();
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
@@ -83,7 +69,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let state = StateDirectory::new(temporary.as_ref().map_or(state, |temporary| temporary.path().to_owned()))?;
     let mut parameters: BTreeMap<_, _> = parameters.into_iter().collect();
     parameters.entry("TokenKeys".to_owned()).or_insert(state.signing_key_or_new()?.key_set());
-    let served = Served { template, parameters };
+    let served = Served { template, parameters, aws_port: None };
 
     let feed = (!quiet).then(|| Feed::start(Clock::wall(), Paint::for_stdout()));
     let system = start(&state, &served, feed.as_ref())?;
@@ -107,7 +93,7 @@ fn start(state: &StateDirectory, served: &Served, feed: Option<&Feed>) -> Result
     let mut cloud = local_cloud::Options::new(storage, Clock::wall(), fastrand::u64(..));
     cloud.on_invocation = feed.map(Feed::invocations);
     cloud.on_event = feed.map(Feed::events);
-    let Served { template, parameters } = served.clone();
+    let Served { template, parameters, .. } = served.clone();
     Ok(System::start(Options { template, parameters, ..Options::new(cloud) })?)
 }
 

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
 
+mod env;
 mod errors;
+mod invoking;
 mod killing;
 mod looking;
 mod serving;
