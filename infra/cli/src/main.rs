@@ -24,8 +24,10 @@ use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  paidonce                                  serve on port 3000, keeping the state in .paidonce
-  paidonce --ephemeral --port 0             serve on a free port and keep nothing
+  paidonce                                  serve on port 3000, keeping the state in .paidonce;
+                                            AWS CLI and SDKs are answered on port 4566
+  paidonce --ephemeral --port 0 --aws-port 0
+                                            serve on free ports and keep nothing
   paidonce --parameter Currency=JPY --state yen
   paidonce demo                             see what it promises, in a few seconds
   paidonce token --user alice               a bearer token that the running server believes

@@ -39,7 +39,8 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
-    /// Where its services are served over HTTP too.
+    /// Where the AWS services are while it is served; of a server that has ended, where they were. Whether one runs is
+    /// for the directory's lock to say: [`StateDirectory::aws_port`].
     #[serde(default)]
     pub(crate) aws_port: Option<u16>,
 }

@@ -88,6 +88,7 @@ impl Cloud {
             s3: S3::new(
                 &stack.buckets,
                 &stack.account,
+                &stack.region,
                 store.clone(),
                 event_bridge.clone(),
                 deliveries.clone(),

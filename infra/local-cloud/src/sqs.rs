@@ -7,6 +7,7 @@
 
 mod digest;
 pub(crate) mod protocol;
+pub(crate) mod query;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::stack::{Queue, Redrive};
 use crate::store::Store;
 use crate::wire::ServiceError;
 
-pub(crate) use digest::md5_hex;
+pub(crate) use digest::{md5_hex, md5_of};
 
 const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
 

@@ -71,6 +71,13 @@ const SCHEMA: &str = "
         modified_at INTEGER NOT NULL,
         PRIMARY KEY (bucket, key)
     );
+    CREATE TABLE IF NOT EXISTS checksums (
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        header TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (bucket, key)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS deliveries (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         origin TEXT NOT NULL,

@@ -29,7 +29,11 @@ fn a_port_that_is_taken_is_named() {
 fn a_state_has_one_server_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path(), &[]);
-    told(&run(directory.path(), &["serve", "--port", "0"]), 1, &["in use by another process", "another directory"]);
+    told(
+        &run(directory.path(), &["serve", "--port", "0", "--aws-port", "0"]),
+        1,
+        &["in use by another process", "another directory"],
+    );
     assert_eq!(server.get("alice", "/orders").status, 200, "the first goes on");
 }
 
@@ -43,7 +47,7 @@ fn a_state_of_a_newer_version_is_left_alone() {
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     std::fs::write(&file, &bytes).unwrap();
     let parts = ["newer version (format 99", "upgrade, or name another directory"];
-    told(&run(directory.path(), &["serve", "--port", "0"]), 1, &parts);
+    told(&run(directory.path(), &["serve", "--port", "0", "--aws-port", "0"]), 1, &parts);
     told(&run(directory.path(), &["verify"]), 1, &parts);
 }
 
@@ -134,7 +138,7 @@ fn a_template_that_cannot_be_served_is_said_why() {
     let directory = tempfile::tempdir().unwrap();
     let serve = |template: &str| {
         let state = directory.path().join("state");
-        paidonce(["--port", "0", "--template", template, "--state"]).arg(state).output().unwrap()
+        paidonce(["--port", "0", "--aws-port", "0", "--template", template, "--state"]).arg(state).output().unwrap()
     };
     let missing = directory.path().join("missing.yaml");
     told(&serve(missing.to_str().unwrap()), 1, &["missing.yaml cannot be read", "built-in"]);
@@ -164,9 +168,14 @@ fn a_parameter_is_checked_as_the_template_says() {
         ("WaitHours=0", ["less than", "--parameter WaitHours=VALUE"]),
         ("Colour=red", ["no such parameter", "`Currency`"]),
     ] {
-        told(&paidonce(["--ephemeral", "--port", "0", "--parameter", given]).output().unwrap(), 2, &parts);
+        told(
+            &paidonce(["--ephemeral", "--port", "0", "--aws-port", "0", "--parameter", given]).output().unwrap(),
+            2,
+            &parts,
+        );
     }
-    let unknown = paidonce(["--ephemeral", "--port", "0", "--parameter", "Currency=XXX"]).output().unwrap();
+    let unknown =
+        paidonce(["--ephemeral", "--port", "0", "--aws-port", "0", "--parameter", "Currency=XXX"]).output().unwrap();
     told(&unknown, 1, &["CURRENCY", "ISO 4217"]);
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(state: &Path, more: &[&str]) -> Self {
         let state = state.to_str().unwrap();
-        Self::start_with(&[&["serve", "--port", "0", "--state", state], more].concat())
+        Self::start_with(&[&["serve", "--port", "0", "--aws-port", "0", "--state", state], more].concat())
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {

@@ -310,7 +310,11 @@ async fn what_a_queue_cannot_take_is_refused_by_name() {
     let cloud = open(with_queues([queue("work"), queue("work.fifo")]));
     let client = sqs(&cloud);
     let unheard_of = client.create_queue().queue_name("new").send().await.unwrap_err();
-    assert_eq!(unheard_of.code(), Some("UnknownOperationException"), "a template makes queues");
+    assert_eq!(
+        unheard_of.code(),
+        Some("AWS.SimpleQueueService.UnsupportedOperation"),
+        "a template makes queues: {unheard_of:?}"
+    );
     let absent = client.send_message().queue_url(url("absent")).message_body("x").send().await.unwrap_err();
     assert!(absent.into_service_error().is_queue_does_not_exist());
     let missing = client.send_message().queue_url(url("work.fifo")).message_body("x").send().await.unwrap_err();
