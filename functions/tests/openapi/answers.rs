@@ -14,7 +14,7 @@ use local_system::System;
 use platform::tokens::{Audience, Claims, SigningKey};
 use serde_json::{Map, Value, json};
 
-use super::busy::Busy;
+use super::busy::{self, Busy};
 use super::description::{Ask, Description, Operation, Told};
 use super::examples::STORY;
 use super::{CURRENCIES, support, system_in};
@@ -168,16 +168,18 @@ async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
     assert_eq!(tour.call(system, &operation, second).await.2, "balance_too_large");
 }
 
-/// A table in which a rival's transaction is in the way of every write.
+/// A table that turns every write away. Whoever writes says so within the time limit, and not the gateway after it.
 async fn a_table_that_is_busy(tour: &mut Tour, operations: &[Operation]) {
-    let system = support::system_with(|mut options| {
-        options.parameters.insert("Currency".to_owned(), tour.currency.to_owned());
-        options.network = Arc::new(|connector| platform::aws::shared(Busy(connector)));
-        options
-    });
-    for operation in operations.iter().filter(|operation| tour.says(operation, "try_again")).collect::<Vec<_>>() {
-        let ask = tour.right(operation, "late").by("alice");
-        assert_eq!(tour.call(&system, operation, ask).await.2, "try_again");
+    for why in busy::WHY {
+        let system = support::system_with(|mut options| {
+            options.parameters.insert("Currency".to_owned(), tour.currency.to_owned());
+            options.network = Arc::new(move |connector| platform::aws::shared(Busy { connector, why }));
+            options
+        });
+        for operation in operations.iter().filter(|operation| tour.says(operation, "try_again")).collect::<Vec<_>>() {
+            let ask = tour.right(operation, "late").by("alice");
+            assert_eq!(tour.call(&system, operation, ask).await.2, "try_again", "{why}");
+        }
     }
 }
 
