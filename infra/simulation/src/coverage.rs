@@ -45,7 +45,6 @@ paths! {
     OrderUnstalled = "a stalled order going on",
     OrdersTogether = "several orders moved in one commit",
     BatchTakenApart = "a batch taken apart",
-    WaitersTakenApart = "waiters taken one by one",
     ManyWoken = "more than thirty waiters",
     WakeContinued = "a wake continued by its cursor",
     SentAgain = "work sent again as a new attempt",

@@ -170,10 +170,65 @@ pub(crate) struct Swarm {
     pub(crate) skew_ms: i64,
     /// How many deliveries in ten thousand are kept, to come once more much later.
     pub(crate) kept: u32,
+    pub(crate) outage: Option<Outage>,
+}
+
+/// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
+/// in an outage, or never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    /// Counted from the beginning of the run.
+    from_ms: i64,
+    pub(crate) to_ms: i64,
+    class: Class,
+    fault: Fault,
+    rate: u32,
+}
+
+impl Outage {
+    const CLASSES: [Class; 8] = [
+        Class::Load,
+        Class::LoadSome,
+        Class::Query,
+        Class::Put,
+        Class::Transact,
+        Class::Send,
+        Class::Announce,
+        Class::Object,
+    ];
+    const FAULTS: [Fault; 7] = [
+        Fault::LostBefore,
+        Fault::LostAfter,
+        Fault::Throttled,
+        Fault::Conflict,
+        Fault::ErrorBefore,
+        Fault::ErrorAfter,
+        Fault::CrashBefore,
+    ];
+
+    fn draw(rng: &mut fastrand::Rng) -> Option<Self> {
+        if rng.u32(0..100) >= 14 {
+            return None;
+        }
+        let length_ms = match rng.u32(0..10) {
+            0..4 => rng.i64(20_000..100_000),
+            4..8 => rng.i64(200_000..480_000),
+            _ => rng.i64(960_000..1_200_000),
+        };
+        let class = Self::CLASSES[rng.usize(0..Self::CLASSES.len())];
+        let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
+        let fault = faults[rng.usize(0..faults.len())];
+        let from_ms = rng.i64(0..8_000);
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 9_900][rng.usize(0..3)] })
+    }
+
+    fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
+        class == self.class && (self.from_ms..self.to_ms).contains(&elapsed_ms) && chance::happens(rng, self.rate)
+    }
 }
 
 impl Swarm {
-    const RATES: [u32; 5] = [20, 60, 150, 400, 900];
+    const RATES: [u32; 5] = [50, 150, 400, 900, 1_800];
 
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -192,15 +247,18 @@ impl Swarm {
             rates.push(if is_on { Self::RATES[rate] * often / softened } else { 0 });
         }
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
-        Self { rates, skew_ms, kept: if rng.bool() { 600 } else { 0 } }
+        Self { rates, skew_ms, kept: if rng.bool() { 600 } else { 0 }, outage: Outage::draw(&mut rng) }
     }
 
     pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0 }
+        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None }
     }
 
     /// What strikes a call of this kind, if anything.
-    pub(crate) fn strike(&self, rng: &mut fastrand::Rng, class: Class) -> Option<Fault> {
+    pub(crate) fn strike(&self, rng: &mut fastrand::Rng, class: Class, elapsed_ms: i64) -> Option<Fault> {
+        if let Some(outage) = self.outage.filter(|outage| outage.strikes(elapsed_ms, rng, class)) {
+            return Some(outage.fault);
+        }
         let mut left = rng.u32(0..10_000);
         for (fault, rate) in Fault::ALL.iter().zip(&self.rates).filter(|(fault, _)| fault.strikes(class)) {
             match left.checked_sub(*rate) {

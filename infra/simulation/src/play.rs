@@ -172,6 +172,10 @@ impl Scene {
                 Err(error) => self.world.find(format!("a customer ended badly: {error}")),
             }
         }
+        if let Some(outage) = self.world.swarm.outage {
+            let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
+            sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())).await;
+        }
         customers.sort_by_key(|(number, _)| *number);
         customers.into_iter().map(|(_, customer)| customer).collect()
     }
@@ -212,6 +216,7 @@ impl Scene {
     /// Until nothing is left to do that does not wait for a customer or a deadline.
     async fn rest(&self) {
         let began = tokio::time::Instant::now();
+        let mut step = MINUTE;
         while let Some(left) = self.what_is_left().await {
             if began.elapsed() > REST {
                 self.world.find(format!("it does not come to rest: {left}"));
@@ -220,7 +225,8 @@ impl Scene {
             sleep(Duration::from_secs(1)).await;
             // Nothing is running, so all that is left waits for a time to come.
             if self.world.is_idle() && self.what_is_left().await.is_some() {
-                advance(MINUTE).await;
+                advance(step).await;
+                step = (step * 2).min(MINUTE * 16);
             }
         }
     }

@@ -92,7 +92,7 @@ impl Customer {
     /// Everything that this customer does while things go wrong.
     pub(crate) async fn act(&mut self) {
         let mut rng = chance::at(self.world.workload, &self.model.name, 1);
-        let operations = rng.u64(5..14);
+        let operations = rng.u64(6..16);
         for number in 1..=operations {
             let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
             sleep(self.think(&mut rng)).await;
@@ -117,7 +117,7 @@ impl Customer {
         let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
         let all: Vec<usize> = places(&self.model.intents, |_| true);
         let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
-        let is_crowded = number == 2 && chance::at(self.world.workload, &self.model.name, 2).u32(0..60) == 0;
+        let is_crowded = number == 2 && chance::at(self.world.workload, &self.model.name, 2).u32(0..40) == 0;
         if is_crowded {
             let mut crowd: Vec<_> =
                 (0..rng.usize(31..38)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None })).collect();
@@ -360,6 +360,8 @@ impl Customer {
             let bodies = self.model.intents[intent].bodies.len();
             if self.model.intents[intent].accepted.is_none() {
                 self.world.reached(Path::FoundOut);
+            } else if chance::at(self.world.workload, &self.model.intents[intent].key, 0).bool() {
+                continue;
             }
             for body in 0..bodies {
                 if !self.try_once(intent, body).await {

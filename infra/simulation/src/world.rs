@@ -171,7 +171,7 @@ impl World {
     /// What goes wrong here, if anything, and the numbers to do it with.
     pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
         let mut rng = chance::at(self.faults, &point.who, point.call);
-        let drawn = self.swarm.strike(&mut rng, class);
+        let drawn = self.swarm.strike(&mut rng, class, self.now_ms() - self.start_ms);
         let forced = self.plan.forced.iter().find(|(at, _)| at == point).map(|(_, fault)| *fault);
         let fault = match forced {
             Some(fault) => fault,
