@@ -70,7 +70,13 @@ impl Hand {
                 if rng.bool() { first } else { second }
             }
             Fault::Delayed => {
-                sleep(Duration::from_millis(rng.u64(100..self.timeout_ms * 9 / 10))).await;
+                // Now and then there is hardly time left for anything.
+                let late_ms = if rng.bool() {
+                    rng.u64(100..self.timeout_ms / 2)
+                } else {
+                    self.timeout_ms - rng.u64(1_500..8_500)
+                };
+                sleep(Duration::from_millis(late_ms)).await;
                 self.run(who, invocation).await
             }
             Fault::Split => self.run_in_parts(who, &invocation, rng.bool()).await,

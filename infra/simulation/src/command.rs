@@ -172,7 +172,7 @@ fn show_progress(seeds: u64, began: Instant, tally: &Mutex<Tally>, stop: &Atomic
             break;
         }
         ticks += 1;
-        if ticks % 50 == 0 {
+        if ticks.is_multiple_of(50) {
             let tenths = per(tally.seeds * 10_000, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
             let mut err = std::io::stderr().lock();
             let _ = writeln!(

@@ -186,12 +186,16 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    const CLASSES: [Class; 8] = [
+    /// Those that are there twice strike twice as often.
+    const CLASSES: [Class; 11] = [
         Class::Load,
         Class::LoadSome,
         Class::Query,
         Class::Put,
+        Class::Put,
         Class::Transact,
+        Class::Transact,
+        Class::Send,
         Class::Send,
         Class::Announce,
         Class::Object,

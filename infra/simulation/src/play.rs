@@ -11,6 +11,7 @@ use local_cloud::stack::Stack;
 use local_cloud::{Clock, InvocationRecord, Storage};
 use local_system::{Options, StartError, System};
 use platform::verify::{Now, audit};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{advance, sleep};
 
@@ -133,6 +134,8 @@ fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: &'static str) -> Re
             watched.find(format!("{} panicked: {why}", record.function));
         }
     }));
+    let watched = world.clone();
+    cloud.on_event = Some(Arc::new(move |event: &Value| watched.announced(event)));
     let mut options = Options::new(cloud);
     let way = world.clone();
     options.network = Arc::new(move |connector| {
@@ -236,7 +239,12 @@ impl Scene {
             return Some("a function runs".to_owned());
         }
         if self.system.cloud.settled().now_or_never().is_none() {
-            let depths = self.system.cloud.queue_depths().into_iter().filter(|(_, depth)| *depth != Default::default());
+            let depths = self
+                .system
+                .cloud
+                .queue_depths()
+                .into_iter()
+                .filter(|(_, depth)| *depth != local_cloud::QueueDepth::default());
             return Some(format!("queues: {:?}", depths.collect::<Vec<_>>()));
         }
         if self.has_failed_records().await {
@@ -274,6 +282,12 @@ impl Scene {
     async fn judge(&self, customers: &mut [Customer]) {
         for customer in customers.iter_mut() {
             customer.look_at_everything().await;
+        }
+        self.world.judge_announced();
+        for (name, depth) in self.system.cloud.queue_depths() {
+            if depth != local_cloud::QueueDepth::default() {
+                self.world.find(format!("{name} is not empty: {depth:?}"));
+            }
         }
         let now = Now::Moment(Timestamp::from_millis(self.world.now_ms()));
         match audit(self.system.app().store.table(), now, domain::Millis(0), |_| {}).await {

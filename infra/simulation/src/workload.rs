@@ -117,12 +117,15 @@ impl Customer {
         let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
         let all: Vec<usize> = places(&self.model.intents, |_| true);
         let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
-        let is_crowded = number == 2 && chance::at(self.world.workload, &self.model.name, 2).u32(0..40) == 0;
-        if is_crowded {
-            let mut crowd: Vec<_> =
-                (0..rng.usize(31..38)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None })).collect();
-            crowd.push((Kind::Deposit, Body { minor: rng.i64(100..5_000), if_unpaid: None }));
-            return Operation::Burst(crowd);
+        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..120) < 3;
+        match number {
+            // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
+            2 if is_crowded => {
+                let crowd = (0..rng.usize(31..40)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None }));
+                return Operation::Burst(crowd.collect());
+            }
+            3 if is_crowded => return Operation::Deposit(Body { minor: rng.i64(3_050..4_500), if_unpaid: None }),
+            _ => {}
         }
         match rng.u32(0..100) {
             0..4 => Operation::Open,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::promises::watch::Watch;
+use domain::messages::{self, Message};
+use domain::promises::watch::{Action, Watch};
 use local_cloud::Clock;
 use serde_json::Value;
 
@@ -38,6 +39,9 @@ pub(crate) struct State {
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
     pub(crate) kept: Vec<Kept>,
+    /// Public events that were told and have not been on the bus.
+    unannounced: BTreeMap<String, String>,
+    announced: BTreeSet<String>,
     invocations: BTreeMap<String, u64>,
     earlier: BTreeMap<String, Value>,
     tokens: BTreeSet<String>,
@@ -52,9 +56,25 @@ impl State {
             findings: Vec::new(),
             struck: Vec::new(),
             kept: Vec::new(),
+            unannounced: BTreeMap::new(),
+            announced: BTreeSet::new(),
             invocations: BTreeMap::new(),
             earlier: BTreeMap::new(),
             tokens: BTreeSet::new(),
+        }
+    }
+
+    /// What the commits of these actions owe to everyone outside.
+    fn owe(&mut self, actions: &[Action]) {
+        for action in actions {
+            let Action::Put { item, version, events } = action else { continue };
+            for message in messages::of_commit(item, *version, events) {
+                let Message::Public(event) = message else { continue };
+                let id = event.id.to_string();
+                if !self.announced.contains(&id) {
+                    self.unannounced.insert(id, event.detail_type.to_owned());
+                }
+            }
         }
     }
 }
@@ -222,6 +242,26 @@ impl World {
         self.state().earlier.insert(source.to_owned(), event.clone())
     }
 
+    /// Takes down what came onto the bus.
+    pub(crate) fn announced(&self, event: &Value) {
+        let id = event["detail"]["id"].as_str().unwrap_or_default().to_owned();
+        let mut state = self.state();
+        let is_owed = state.unannounced.remove(&id).is_some();
+        let is_repeat = !state.announced.insert(id.clone());
+        drop(state);
+        if !is_owed && !is_repeat {
+            self.find(format!("{id:?} came onto the bus and never happened"));
+        }
+    }
+
+    /// Everything that happened has been on the bus.
+    pub(crate) fn judge_announced(&self) {
+        let unannounced = self.state().unannounced.clone();
+        for (id, detail_type) in unannounced {
+            self.find(format!("{id} ({detail_type}) never came onto the bus"));
+        }
+    }
+
     /// Judges a write that was applied just now.
     pub(crate) fn applied(&self, speaker: &Speaker, operation: &str, request: &Value) {
         let Some(actions) = platform::table::wire::actions(operation, request) else { return };
@@ -237,6 +277,7 @@ impl World {
             return state.coverage.reached(Path::TransactionRepeated);
         }
         state.coverage.see(&speaker.function, &actions);
+        state.owe(&actions);
         let findings = state.watch.see(&actions);
         drop(state);
         for finding in findings {

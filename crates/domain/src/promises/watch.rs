@@ -20,6 +20,7 @@ use crate::{Amount, Timestamp};
 
 /// One action of a commit that was applied.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a commit has few actions, and nearly all of them are puts")]
 pub enum Action {
     Put {
         item: Item,
@@ -387,6 +388,13 @@ impl Commit<'_> {
     }
 
     fn judge_parking(&mut self, subject: &str, before: Option<&Order>, order: &Order) {
+        let left = before.and_then(|before| Some((before, before.parked?)));
+        if let Some((before, resource)) = left.filter(|(_, resource)| order.parked != Some(*resource)) {
+            let place = before.waiting_key(resource);
+            if !self.actions.iter().any(|action| matches!(action, Action::Delete(key) if *key == place)) {
+                self.find(Promise::NothingLost, subject, format!("it left {resource} and still stands there"));
+            }
+        }
         let (Some(resource), Some(waiting)) = (order.parked, order.waiting_for) else { return };
         let news = before.and_then(|before| before.parked) != Some(resource)
             || before.and_then(|before| before.waiting_for).map(|waiting| waiting.what) != Some(waiting.what);

@@ -24,6 +24,7 @@ pub(crate) struct Ledger {
     pub(crate) now: Timestamp,
     pub(crate) terms: Terms,
     pub(crate) watch: Watch,
+    pub(crate) commits: Vec<Vec<Action>>,
 }
 
 pub(crate) fn customer(name: &str) -> CustomerId {
@@ -47,7 +48,14 @@ pub(crate) fn action(change: &Change<'_>) -> Action {
 impl Ledger {
     pub(crate) fn new() -> Self {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
-        Self { items: BTreeMap::new(), told: Vec::new(), now: START, terms, watch: Watch::default() }
+        Self {
+            items: BTreeMap::new(),
+            told: Vec::new(),
+            now: START,
+            terms,
+            watch: Watch::default(),
+            commits: Vec::new(),
+        }
     }
 
     /// Decides, loading what is asked for, and keeps it under every condition of the commit.
@@ -72,6 +80,7 @@ impl Ledger {
         let version = |items: &BTreeMap<Key, (Item, Version)>, key: &Key| items.get(key).map(|(_, version)| *version);
         let actions: Vec<Action> = books.changes().iter().map(action).collect();
         assert_eq!(self.watch.see(&actions), [], "{actions:#?}");
+        self.commits.push(actions);
         for change in books.changes() {
             match change {
                 Change::Put { key, item, over, events } => {
