@@ -39,6 +39,7 @@ fn what_is_muted_does_not_go_wrong_and_what_is_forced_does() {
     let (first, _) = stormy.struck[0].clone();
     let muted = played(&Plan { muted: [first.clone()].into(), ..Plan::of(stormy.seed) });
     assert!(muted.struck.iter().all(|(point, _)| *point != first), "{first} was muted");
+    let plan = Plan { is_calm: true, ..Plan::of(1_007) };
     let point = Point { who: "PlaceOrder#1".to_owned(), call: 1 };
     let forced = played(&Plan { forced: vec![(point.clone(), Fault::LostAfter)], ..plan });
     assert_eq!(forced.struck, [(point, Fault::LostAfter)]);
