@@ -15,7 +15,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("local-cloud", &[]),
     ("local-system", &["domain", "platform", "functions", "local-cloud"]),
     ("benchmarks", &["domain", "platform", "functions", "local-cloud", "local-system"]),
-    ("paidonce", &["domain", "platform", "functions", "local-cloud", "local-system", "benchmarks"]),
+    ("simulation", &["domain", "platform", "functions", "local-cloud", "local-system"]),
+    ("paidonce", &["domain", "platform", "functions", "local-cloud", "local-system", "benchmarks", "simulation"]),
 ];
 /// What tests may know besides; those of `domain` and `local-cloud` need nobody.
 const TESTS_MAY_KNOW: &[&str] = &["local-cloud", "local-system"];
@@ -27,6 +28,7 @@ const MAY_NOT_NAME: &[(&str, &[&str])] = &[
     ("functions", &["aws", "lambda", "serde_dynamo", "hyper"]),
     ("local-system", &["aws", "lambda", "serde_dynamo"]),
     ("benchmarks", &["lambda", "serde_dynamo"]),
+    ("simulation", &["aws-sdk", "lambda", "serde_dynamo"]),
     ("paidonce", &["lambda", "serde_dynamo"]),
 ];
 

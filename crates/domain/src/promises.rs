@@ -2,7 +2,9 @@
 //!
 //! An [`Audit`] is shown every item once, in any order but that the items of one account come as they are sorted: the
 //! account, then its entries. It keeps a tally for each account, order and deposit, and says in the end where they
-//! disagree. It reads no table and mends nothing.
+//! disagree. It reads no table and mends nothing. A [`watch::Watch`] judges each commit as it comes.
+
+pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

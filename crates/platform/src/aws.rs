@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::HttpClient;
+pub use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
-pub use aws_sdk_dynamodb::config::{HttpClient, SharedHttpClient};
 use aws_smithy_http_client::tls;
 
 use crate::config::Config;
@@ -28,20 +29,44 @@ const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_millis(1_800);
 const OPERATION: Duration = Duration::from_secs(4);
 
+/// The way to the services.
+#[derive(Clone)]
+pub struct Way {
+    http: SharedHttpClient,
+    /// What retries are paid from. All clients of a process share one for each service unless a way has its own.
+    retries: Option<RetryPartition>,
+}
+
+impl Way {
+    /// The same way past somebody who stands at its door.
+    #[must_use]
+    pub fn past<C: HttpClient + 'static>(self, doorkeeper: impl FnOnce(SharedHttpClient) -> C) -> Self {
+        Self { http: SharedHttpClient::new(doorkeeper(self.http)), ..self }
+    }
+
+    /// Retries that take nothing from what other systems in this process may still retry.
+    #[must_use]
+    pub fn with_retries_of_its_own(self) -> Self {
+        let retries = RetryPartition::custom("own").token_bucket(TokenBucket::default()).build();
+        Self { retries: Some(retries), ..self }
+    }
+}
+
 /// The network, as a Lambda sees it.
-pub fn network() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
+pub fn network() -> Way {
+    let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-        .build_https()
+        .build_https();
+    Way { http, retries: None }
 }
 
 /// Another way to the services than the network.
-pub fn shared(client: impl HttpClient + 'static) -> SharedHttpClient {
-    SharedHttpClient::new(client)
+pub fn shared(client: impl HttpClient + 'static) -> Way {
+    Way { http: SharedHttpClient::new(client), retries: None }
 }
 
 macro_rules! client {
-    ($sdk:ident, $config:expr, $http:expr) => {{
+    ($sdk:ident, $config:expr, $way:expr) => {{
         let mut builder = $sdk::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new($config.region.clone()))
@@ -54,25 +79,26 @@ macro_rules! client {
                     .operation_timeout(OPERATION)
                     .build(),
             )
-            .http_client($http.clone());
+            .http_client($way.http.clone());
         builder.set_endpoint_url($config.endpoint_url.clone());
+        builder.set_retry_partition($way.retries.clone());
         builder
     }};
 }
 
 impl Clients {
-    pub fn new(config: &Config, http: SharedHttpClient) -> Self {
+    pub fn new(config: &Config, way: Way) -> Self {
         let s3_config = config.clone();
-        let s3_http = http.clone();
+        let s3_way = way.clone();
         let s3: Box<dyn FnOnce() -> aws_sdk_s3::Client + Send> = Box::new(move || {
             let path_style = s3_config.endpoint_url.is_some();
-            let builder = client!(aws_sdk_s3, &s3_config, s3_http).force_path_style(path_style);
+            let builder = client!(aws_sdk_s3, &s3_config, s3_way).force_path_style(path_style);
             aws_sdk_s3::Client::from_conf(builder.build())
         });
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::from_conf(client!(aws_sdk_dynamodb, config, http).build()),
-            sqs: aws_sdk_sqs::Client::from_conf(client!(aws_sdk_sqs, config, http).build()),
-            eventbridge: aws_sdk_eventbridge::Client::from_conf(client!(aws_sdk_eventbridge, config, http).build()),
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(client!(aws_sdk_dynamodb, config, way).build()),
+            sqs: aws_sdk_sqs::Client::from_conf(client!(aws_sdk_sqs, config, way).build()),
+            eventbridge: aws_sdk_eventbridge::Client::from_conf(client!(aws_sdk_eventbridge, config, way).build()),
             s3: std::sync::Arc::new(std::sync::LazyLock::new(s3)),
         }
     }

@@ -12,7 +12,7 @@ use lambda_http::tower::Service as _;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-use crate::aws::Clients;
+use crate::aws::{Clients, Way};
 use crate::bucket::Bucket;
 use crate::config::Config;
 use crate::http::{Problem, Request, Response};
@@ -55,8 +55,8 @@ pub struct App {
 
 impl App {
     /// `seed` is for the ids of tries and for jitter; two processes must not share one.
-    pub fn new(config: Config, http: aws_sdk_dynamodb::config::SharedHttpClient, clock: Clock, seed: u64) -> Self {
-        let clients = Clients::new(&config, http);
+    pub fn new(config: Config, way: Way, clock: Clock, seed: u64) -> Self {
+        let clients = Clients::new(&config, way);
         let table = Table::new(clients.dynamodb.clone(), config.table.clone());
         let store = Store::new(table, clock, seed);
         let outbox = Outbox::new(clients.clone(), &config);

@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
-use platform::aws::SharedHttpClient;
+use platform::aws::{SharedHttpClient, Way};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -64,8 +64,8 @@ pub struct Meter(Arc<Mutex<Calls>>);
 
 impl Meter {
     /// The same way to the services, with the meter at its door.
-    pub fn before(&self, network: SharedHttpClient) -> SharedHttpClient {
-        platform::aws::shared(Metered { network, meter: self.clone() })
+    pub fn before(&self, way: Way) -> Way {
+        way.past(|network| Metered { network, meter: self.clone() })
     }
 
     /// What came together since the last time, and begins anew.

@@ -17,7 +17,7 @@ use local_cloud::edge::{Edge, Invoke};
 use local_cloud::stack::Stack;
 use local_cloud::{Cloud, CloudError, Connector, FunctionError, Handler, Running, Settings, TemplateError};
 use panics::Panicked;
-use platform::aws::SharedHttpClient;
+use platform::aws::Way;
 use platform::config::ConfigError;
 use platform::runtime::Invocation;
 use platform::{App, Clock, Config, Function};
@@ -43,10 +43,16 @@ pub struct Options {
     pub network: Network,
     /// The function that a `Handler` names: one of the list, or another in its place that is known to be wrong.
     pub by_handler: ByHandler,
+    /// What is put around each function.
+    pub around: Option<Around>,
+    /// The functions' clock, made from the cloud's; they live by the cloud's own if there is none.
+    pub clock: Option<ClockOf>,
 }
 
-pub type Network = Arc<dyn Fn(Connector) -> SharedHttpClient + Send + Sync>;
+pub type Network = Arc<dyn Fn(Connector) -> Way + Send + Sync>;
 pub type ByHandler = fn(&str) -> Option<&'static Function>;
+pub type Around = Arc<dyn Fn(&local_cloud::stack::Function, Handler) -> Handler + Send + Sync>;
+pub type ClockOf = Arc<dyn Fn(&local_cloud::Clock) -> Clock + Send + Sync>;
 
 impl Options {
     pub fn new(cloud: local_cloud::Options) -> Self {
@@ -59,6 +65,8 @@ impl Options {
             runs_by_itself: true,
             network: Arc::new(platform::aws::shared),
             by_handler: functions::by_handler,
+            around: None,
+            clock: None,
         }
     }
 }
@@ -115,26 +123,32 @@ pub struct System {
 
 impl System {
     /// Opens the state and starts everything. Call it inside a runtime.
-    pub fn start(options: Options) -> Result<Self, StartError> {
+    pub fn start(mut options: Options) -> Result<Self, StartError> {
+        let parameters = std::mem::take(&mut options.parameters);
+        let stack = stack(&options.template, &options.stack_name, parameters)?;
+        Self::start_on(stack, options)
+    }
+
+    /// The same on a stack that has been read already; the template and its parameters are not looked at.
+    pub fn start_on(mut stack: Stack, options: Options) -> Result<Self, StartError> {
         let Options {
-            cloud: cloud_options,
-            template,
-            stack_name,
-            parameters,
-            believe_headers,
-            runs_by_itself,
-            network,
-            by_handler,
+            cloud: cloud_options, believe_headers, runs_by_itself, network, by_handler, around, clock, ..
         } = options;
-        let mut stack = stack(&template, &stack_name, parameters)?;
         if !runs_by_itself {
             switch_off(&mut stack);
         }
         let seed = cloud_options.seed;
         let cloud = Cloud::open(stack, cloud_options)?;
-        let apps = Apps::make(&cloud, network(cloud.connector()), seed)?;
+        let clock = clock.map_or_else(|| clock_of(&cloud), |made| made(cloud.clock()));
+        let apps = Apps::make(&cloud, &network(cloud.connector()), &clock, seed)?;
         let app = apps.any()?;
-        let running = cloud.start(|function| apps.handler(function, by_handler))?;
+        let running = cloud.start(|function| {
+            let handler = apps.handler(function, by_handler)?;
+            Some(match &around {
+                Some(around) => around(function, handler),
+                None => handler,
+            })
+        })?;
         let invoke: Invoke = {
             let cloud = cloud.clone();
             Arc::new(move |logical_id, event| {
@@ -182,8 +196,7 @@ struct Apps {
 }
 
 impl Apps {
-    fn make(cloud: &Cloud, http: SharedHttpClient, seed: u64) -> Result<Self, StartError> {
-        let clock = clock_of(cloud);
+    fn make(cloud: &Cloud, way: &Way, clock: &Clock, seed: u64) -> Result<Self, StartError> {
         let mut by_environment = BTreeMap::new();
         for (function, number) in cloud.stack().functions.iter().zip(1..) {
             let variables = &function.environment;
@@ -192,7 +205,7 @@ impl Apps {
             }
             let config = config_of(cloud.stack(), function)?;
             let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number);
-            let app = App::new(config, http.clone(), clock.clone(), seed);
+            let app = App::new(config, way.clone(), clock.clone(), seed);
             by_environment.insert(variables.clone(), Arc::new(app));
         }
         Ok(Self { by_environment })

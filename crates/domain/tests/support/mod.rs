@@ -11,6 +11,7 @@ use domain::events::Event;
 use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId};
 use domain::messages::{self, Message, Notification};
 use domain::orders::{self, Advanced, IfLacking, Order, PlaceOrder};
+use domain::promises::watch::{Action, Watch};
 use domain::promises::{Audit, Report};
 use domain::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
 
@@ -22,6 +23,8 @@ pub(crate) struct Ledger {
     pub(crate) told: Vec<Notification>,
     pub(crate) now: Timestamp,
     pub(crate) terms: Terms,
+    pub(crate) watch: Watch,
+    pub(crate) commits: Vec<Vec<Action>>,
 }
 
 pub(crate) fn customer(name: &str) -> CustomerId {
@@ -32,10 +35,27 @@ pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::parse(text).unwrap()
 }
 
+pub(crate) fn action(change: &Change<'_>) -> Action {
+    match change {
+        Change::Put { item, over, events, .. } => {
+            Action::Put { item: (*item).clone(), version: Change::next_version(*over), events: events.to_vec() }
+        }
+        Change::Delete { key, .. } => Action::Delete(*key),
+        Change::Check { key, .. } => Action::Check(*key),
+    }
+}
+
 impl Ledger {
     pub(crate) fn new() -> Self {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
-        Self { items: BTreeMap::new(), told: Vec::new(), now: START, terms }
+        Self {
+            items: BTreeMap::new(),
+            told: Vec::new(),
+            now: START,
+            terms,
+            watch: Watch::default(),
+            commits: Vec::new(),
+        }
     }
 
     /// Decides, loading what is asked for, and keeps it under every condition of the commit.
@@ -58,6 +78,9 @@ impl Ledger {
 
     pub(crate) fn commit(&mut self, books: &Books) {
         let version = |items: &BTreeMap<Key, (Item, Version)>, key: &Key| items.get(key).map(|(_, version)| *version);
+        let actions: Vec<Action> = books.changes().iter().map(action).collect();
+        assert_eq!(self.watch.see(&actions), [], "{actions:#?}");
+        self.commits.push(actions);
         for change in books.changes() {
             match change {
                 Change::Put { key, item, over, events } => {

@@ -6,6 +6,7 @@
 
 mod codec;
 mod query;
+pub mod wire;
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, Cloud, CloudError, Options, Storage};
 use platform::Config;
-use platform::aws::SharedHttpClient;
+use platform::aws::Way;
 use tokio::net::TcpStream;
 
 use super::Arguments;
@@ -73,7 +73,7 @@ impl Services {
     }
 
     /// The way there.
-    pub(super) fn network(&self) -> SharedHttpClient {
+    pub(super) fn network(&self) -> Way {
         match self {
             Self::Here(cloud) => platform::aws::shared(cloud.connector()),
             Self::Served { .. } => platform::aws::network(),

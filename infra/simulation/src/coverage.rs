@@ -1,0 +1,180 @@
+//! What a run reached: each fault at each kind of call, and the rare paths by name. What is known and was never reached
+//! is a hole in the simulator, not a success.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use domain::books::Item;
+use domain::events::Told;
+use domain::orders::CancelReason;
+use domain::promises::watch::Action;
+use http::Response;
+use serde_json::Value;
+
+use crate::fault::{Class, Fault};
+use crate::wire::Call;
+
+macro_rules! paths {
+    ($($name:ident = $text:literal,)*) => {
+        /// A path that only some runs come by.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Path { $($name,)* }
+
+        impl Path {
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+paths! {
+    PutRefused = "a put's condition refused",
+    TransactionCancelled = "a transaction cancelled for a condition",
+    TransactionRepeated = "a transaction repeated under its token",
+    ReadBack = "a lost answer read back",
+    FunctionFailed = "a function failed as a whole",
+    ClockSkewed = "an invocation with another clock",
+    OrderWaits = "an order parked",
+    OrderWoken = "an order woken",
+    OrderUnpaid = "an order cancelled as unpaid",
+    OrderOverdue = "an order cancelled at its deadline",
+    OrderStalled = "an order stalled",
+    OrderUnstalled = "a stalled order going on",
+    OrdersTogether = "several orders moved in one commit",
+    BatchTakenApart = "a batch taken apart",
+    ManyWoken = "more than thirty waiters",
+    WakeContinued = "a wake continued by its cursor",
+    SentAgain = "work sent again as a new attempt",
+    SweepMoved = "the sweep moved an order",
+    DeadLetter = "a dead letter taken up",
+    DeadNotice = "a dead notification taken up",
+    FailedRecord = "a failed stream record taken up",
+    Replayed = "201 replayed",
+    KeyRefused = "422 for another request under a key",
+    KeyMended = "a key used after a refusal",
+    TryAgain = "503 try_again",
+    OutcomeUnknown = "503 outcome_unknown",
+    GatewayError = "500 for a dead process",
+    FoundOut = "an unknown outcome found out in the calm",
+    AnothersOrder = "another's order asked for",
+    CopyAfterMinutes = "a delivery again after eleven minutes",
+    CopyAfterDay = "a delivery again after a day",
+    CopyAfterMonth = "a delivery again after a month",
+}
+
+/// How often each thing was reached.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    faults: BTreeMap<(Fault, Class), u64>,
+    paths: BTreeMap<Path, u64>,
+}
+
+impl Coverage {
+    /// Everything that there is to reach, by name, with how often it was.
+    pub fn all(&self) -> BTreeMap<String, u64> {
+        let faults = Fault::ALL.iter().flat_map(|fault| Class::ALL.iter().map(move |class| (*fault, *class)));
+        let faults = faults
+            .filter(|(fault, class)| fault.strikes(*class))
+            .map(|(fault, class)| (fault.at(class), self.faults.get(&(fault, class)).copied().unwrap_or_default()));
+        let paths =
+            Path::ALL.iter().map(|path| (path.name().to_owned(), self.paths.get(path).copied().unwrap_or_default()));
+        faults.chain(paths).collect()
+    }
+
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        let mut faults: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for ((fault, _), times) in &self.faults {
+            *faults.entry(fault.name()).or_default() += times;
+        }
+        faults
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (fault, times) in &other.faults {
+            *self.faults.entry(*fault).or_default() += times;
+        }
+        for (path, times) in &other.paths {
+            *self.paths.entry(*path).or_default() += times;
+        }
+    }
+
+    pub(crate) fn reached(&mut self, path: Path) {
+        *self.paths.entry(path).or_default() += 1;
+    }
+
+    pub(crate) fn struck(&mut self, fault: Fault, class: Class) {
+        *self.faults.entry((fault, class)).or_default() += 1;
+    }
+
+    /// What a commit says about the way that led to it.
+    pub(crate) fn see(&mut self, function: &str, actions: &[Action]) {
+        let mut orders = 0;
+        for action in actions {
+            let Action::Put { item: Item::Order(order), events, .. } = action else { continue };
+            orders += 1;
+            let steps = &order.timeline[..order.timeline.len().saturating_sub(events.len())];
+            let was = steps.last().map(|passage| &passage.told);
+            for event in events {
+                match (&event.told, was) {
+                    (Told::OrderWaiting { .. }, _) => self.reached(Path::OrderWaits),
+                    (Told::OrderPaid { .. }, Some(Told::OrderWaiting { .. })) => self.reached(Path::OrderWoken),
+                    (Told::OrderPaid { .. }, Some(Told::OrderStalled)) => self.reached(Path::OrderUnstalled),
+                    (Told::OrderCancelled { reason: CancelReason::Unpaid }, _) => self.reached(Path::OrderUnpaid),
+                    (Told::OrderCancelled { reason: CancelReason::Deadline }, _) => self.reached(Path::OrderOverdue),
+                    (Told::OrderStalled, _) => self.reached(Path::OrderStalled),
+                    _ => {}
+                }
+            }
+        }
+        if orders > 1 {
+            self.reached(Path::OrdersTogether);
+        }
+        if orders > 0 && function == "Sweep" {
+            self.reached(Path::SweepMoved);
+        }
+    }
+
+    /// What a service's answer says.
+    pub(crate) fn answered(&mut self, function: &str, call: &Call, answer: &Response<Bytes>) {
+        let body = answer.body();
+        let says = |words: &[u8]| body.windows(words.len()).any(|window| window == words);
+        match call.class {
+            Class::Put if !answer.status().is_success() && says(b"ConditionalCheckFailed") => {
+                self.reached(Path::PutRefused);
+            }
+            Class::Transact if !answer.status().is_success() && says(b"ConditionalCheckFailed") => {
+                self.reached(Path::TransactionCancelled);
+            }
+            Class::Query if function == "AdvanceOrders" && says(b"\"Count\":30,") => self.reached(Path::ManyWoken),
+            Class::Send => {
+                for entry in call.body["Entries"].as_array().into_iter().flatten() {
+                    let message = crate::network::json(entry["MessageBody"].as_str().unwrap_or_default().as_bytes());
+                    if message["work"]["wake"]["after"].is_object() {
+                        self.reached(Path::WakeContinued);
+                    }
+                    if message["attempt"].as_u64().is_some_and(|attempt| attempt > 0) {
+                        self.reached(Path::SentAgain);
+                    }
+                }
+            }
+            Class::Object if call.request.method() == http::Method::DELETE && answer.status().is_success() => {
+                self.reached(Path::FailedRecord);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn delivered(&mut self, function: &str, event: &Value) {
+        if function == "Recover" {
+            let queue = event["Records"][0]["eventSourceARN"].as_str().unwrap_or_default();
+            if queue.ends_with("order-updates-dead.fifo") {
+                self.reached(Path::DeadLetter);
+            } else if queue.ends_with("notifications-dead.fifo") {
+                self.reached(Path::DeadNotice);
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Everything that can go wrong, where it can, and how often it does in a run.
+//!
+//! Rates are drawn for each seed, with each kind off in half of the seeds, so that a run may be quiet, stormy, or plagued
+//! by one thing alone.
+
+use crate::chance;
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault { $($(#[$doc])* $name,)* }
+
+        impl Fault {
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// The request is lost: nothing happens, and the caller hears of a broken connection.
+    LostBefore = "lost before",
+    /// It is carried out, and the caller hears of a broken connection.
+    LostAfter = "lost after",
+    /// The caller hears of a broken connection; the request arrives seconds later, whatever was done meanwhile.
+    Late = "late",
+    /// Slower than the caller waits, and never carried out.
+    SlowBefore = "slow before",
+    /// Carried out, and answered later than the caller waits.
+    SlowAfter = "slow after",
+    Throttled = "throttled",
+    /// A rival transaction holds an item.
+    Conflict = "conflict",
+    /// The transaction runs, and is not carried out.
+    InProgressBefore = "in progress before",
+    InProgressAfter = "in progress after",
+    /// Keys come back unprocessed.
+    Unprocessed = "keys unprocessed",
+    /// Some entries of a batch are refused.
+    EntriesFailed = "entries failed",
+    /// Some entries of a batch are said to have been refused, and arrived.
+    EntriesFailedAfter = "entries failed after",
+    ErrorBefore = "error before",
+    ErrorAfter = "error after",
+    /// Others come first.
+    Rival = "rival first",
+    /// The process dies.
+    CrashBefore = "crash before",
+    CrashAfter = "crash after",
+    /// The process hangs until its time limit.
+    HangBefore = "hang before",
+    HangAfter = "hang after",
+    /// A delivery comes twice in a row.
+    Twice = "delivered twice",
+    /// And while the first still runs.
+    AtOnce = "delivered twice at once",
+    /// It is held up for longer than it should be.
+    Delayed = "delivered late",
+    /// In smaller batches.
+    Split = "delivered in parts",
+    /// Together with what was delivered before.
+    Merged = "delivered with earlier ones",
+    /// It is worked off, and whoever delivered it hears of a failure.
+    AnswerLost = "answer of a delivery lost",
+    /// A client's request does not arrive.
+    RequestLost = "request lost",
+    /// It is answered, and the client does not hear it.
+    ResponseLost = "response lost",
+    /// It comes twice at once.
+    SentTwice = "request twice at once",
+    /// The client has given up on it when it arrives.
+    RequestLate = "request late",
+}
+
+/// What kind of call something is, as far as faults differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Load,
+    LoadSome,
+    Query,
+    Put,
+    Transact,
+    Send,
+    Announce,
+    Object,
+    /// Not a call of a service: a batch handed to a function.
+    Delivery,
+    /// Not a call of a service: a client's request.
+    Request,
+}
+
+impl Class {
+    pub const ALL: [Self; 10] = [
+        Self::Load,
+        Self::LoadSome,
+        Self::Query,
+        Self::Put,
+        Self::Transact,
+        Self::Send,
+        Self::Announce,
+        Self::Object,
+        Self::Delivery,
+        Self::Request,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::LoadSome => "load some",
+            Self::Query => "query",
+            Self::Put => "put",
+            Self::Transact => "transact",
+            Self::Send => "send",
+            Self::Announce => "announce",
+            Self::Object => "object",
+            Self::Delivery => "delivery",
+            Self::Request => "request",
+        }
+    }
+
+    const fn changes(self) -> bool {
+        matches!(self, Self::Put | Self::Transact | Self::Send | Self::Announce | Self::Object)
+    }
+}
+
+impl Fault {
+    /// Whether it can strike a call of this kind.
+    pub const fn strikes(self, class: Class) -> bool {
+        match self {
+            Self::Twice | Self::AtOnce | Self::Delayed | Self::Split | Self::Merged | Self::AnswerLost => {
+                matches!(class, Class::Delivery)
+            }
+            Self::RequestLost | Self::ResponseLost | Self::SentTwice | Self::RequestLate => {
+                matches!(class, Class::Request)
+            }
+            Self::Conflict => matches!(class, Class::Put | Class::Transact),
+            Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
+            Self::Unprocessed => matches!(class, Class::LoadSome),
+            Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
+            Self::Late => class.changes(),
+            // For what changes nothing, before and after are the same.
+            Self::LostAfter | Self::SlowAfter | Self::ErrorAfter | Self::CrashAfter | Self::HangAfter => {
+                class.changes()
+            }
+            Self::LostBefore
+            | Self::SlowBefore
+            | Self::Throttled
+            | Self::ErrorBefore
+            | Self::Rival
+            | Self::CrashBefore
+            | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
+        }
+    }
+
+    /// The name under which it is counted.
+    pub fn at(self, class: Class) -> String {
+        format!("{} ({})", self.name(), class.name())
+    }
+}
+
+/// How often what goes wrong in one run, and how clocks differ in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Swarm {
+    /// In ten thousand, by the place in `Fault::ALL`.
+    rates: Vec<u32>,
+    /// How far a clock may be from the true time, either way.
+    pub(crate) skew_ms: i64,
+    /// How many deliveries in ten thousand are kept, to come once more much later.
+    pub(crate) kept: u32,
+    pub(crate) outage: Option<Outage>,
+}
+
+/// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
+/// in an outage, or never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outage {
+    /// Counted from the beginning of the run.
+    from_ms: i64,
+    pub(crate) to_ms: i64,
+    class: Class,
+    fault: Fault,
+    rate: u32,
+}
+
+impl Outage {
+    /// Those that are there twice strike twice as often.
+    const CLASSES: [Class; 11] = [
+        Class::Load,
+        Class::LoadSome,
+        Class::Query,
+        Class::Put,
+        Class::Put,
+        Class::Transact,
+        Class::Transact,
+        Class::Send,
+        Class::Send,
+        Class::Announce,
+        Class::Object,
+    ];
+    const FAULTS: [Fault; 7] = [
+        Fault::LostBefore,
+        Fault::LostAfter,
+        Fault::Throttled,
+        Fault::Conflict,
+        Fault::ErrorBefore,
+        Fault::ErrorAfter,
+        Fault::CrashBefore,
+    ];
+
+    fn draw(rng: &mut fastrand::Rng) -> Option<Self> {
+        if rng.u32(0..100) >= 14 {
+            return None;
+        }
+        let length_ms = match rng.u32(0..10) {
+            0..4 => rng.i64(20_000..100_000),
+            4..8 => rng.i64(200_000..480_000),
+            _ => rng.i64(960_000..1_200_000),
+        };
+        let class = Self::CLASSES[rng.usize(0..Self::CLASSES.len())];
+        let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
+        let fault = faults[rng.usize(0..faults.len())];
+        let from_ms = rng.i64(0..8_000);
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 9_900][rng.usize(0..3)] })
+    }
+
+    fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
+        class == self.class && (self.from_ms..self.to_ms).contains(&elapsed_ms) && chance::happens(rng, self.rate)
+    }
+}
+
+impl Swarm {
+    const RATES: [u32; 5] = [50, 150, 400, 900, 1_800];
+
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let weather = rng.u32(0..10);
+        let (on_in_ten, softened) = match weather {
+            0 => (0, 1),
+            1..=3 => (2, 1),
+            4..=7 => (5, 2),
+            _ => (8, 4),
+        };
+        let mut rates: Vec<u32> = Vec::with_capacity(Fault::ALL.len());
+        for fault in Fault::ALL {
+            let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
+            // What strikes at a delivery or a request has few places to strike at.
+            let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
+            rates.push(if is_on { Self::RATES[rate] * often / softened } else { 0 });
+        }
+        let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
+        Self { rates, skew_ms, kept: if rng.bool() { 600 } else { 0 }, outage: Outage::draw(&mut rng) }
+    }
+
+    pub(crate) fn calm() -> Self {
+        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None }
+    }
+
+    /// What strikes a call of this kind, if anything.
+    pub(crate) fn strike(&self, rng: &mut fastrand::Rng, class: Class, elapsed_ms: i64) -> Option<Fault> {
+        if let Some(outage) = self.outage.filter(|outage| outage.strikes(elapsed_ms, rng, class)) {
+            return Some(outage.fault);
+        }
+        let mut left = rng.u32(0..10_000);
+        for (fault, rate) in Fault::ALL.iter().zip(&self.rates).filter(|(fault, _)| fault.strikes(class)) {
+            match left.checked_sub(*rate) {
+                Some(rest) => left = rest,
+                None => return Some(*fault),
+            }
+        }
+        None
+    }
+
+    pub(crate) fn skew_of(&self, stream: u64, who: &str) -> i64 {
+        if self.skew_ms == 0 { 0 } else { chance::at(stream, who, 1).i64(-self.skew_ms..=self.skew_ms) }
+    }
+}

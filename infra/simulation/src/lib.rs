@@ -1,0 +1,31 @@
+//! The fault simulator: the functions as they are, the real SDK with its retries and the local cloud, in one thread, on
+//! virtual time, from one seed.
+//!
+//! A run is a pure function of its [`Plan`]. In the chaos every call of a service, every delivery and every request of a
+//! customer may go wrong; then comes the calm, in which everything has to come to rest; then time jumps, and what was
+//! delivered long ago comes once more. Each commit is judged as it is applied, each answer against all that were given
+//! before, and everything that is kept at the end.
+
+mod around;
+mod chance;
+mod command;
+mod coverage;
+mod fault;
+mod hearing;
+mod model;
+mod network;
+mod outcome;
+mod plan;
+mod play;
+mod speaker;
+mod trace;
+mod wire;
+mod workload;
+mod world;
+
+pub use command::{Arguments, run};
+pub use coverage::{Coverage, Path};
+pub use fault::{Class, Fault};
+pub use outcome::Outcome;
+pub use plan::{Plan, Point};
+pub use play::{PlayError, play};

@@ -1,0 +1,261 @@
+//! The network between the functions and the services: every call of an SDK comes through here, takes its time, and
+//! meets its fate.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use local_cloud::Connector;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::coverage::Path;
+use crate::fault::{Class, Fault};
+use crate::plan::Point;
+use crate::speaker::{Ending, Speaker};
+use crate::wire::{self, Call};
+use crate::world::World;
+
+#[derive(Clone)]
+pub(crate) struct Network {
+    connector: Connector,
+    world: Arc<World>,
+}
+
+/// What the caller hears.
+enum Heard {
+    Answer(Response<Bytes>),
+    Broken,
+    /// Nothing, for longer than anybody waits.
+    Nothing,
+}
+
+impl Network {
+    pub(crate) fn new(connector: Connector, world: Arc<World>) -> Self {
+        Self { connector, world }
+    }
+
+    async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(ConnectorError::io)?.to_bytes();
+        let request = Request::from_parts(parts, body);
+        let Some(speaker) = Speaker::current() else {
+            // The judge itself looks; nothing stands between it and the table.
+            return sdk(self.connector.answer(copied(&request)).await);
+        };
+        let call = Call::read(request);
+        let point = Point::new(&speaker.who, speaker.next_call());
+        self.world.count_call();
+        if matches!(call.class, Class::Load | Class::LoadSome) && speaker.is_in_doubt.swap(false, Ordering::SeqCst) {
+            self.world.reached(Path::ReadBack);
+        }
+        let (there, back) = self.world.latency_ms(&point);
+        sleep(Duration::from_millis(there)).await;
+        let struck = self.world.strike(&point, call.class);
+        let fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
+        let heard = match struck {
+            None => {
+                let answer = self.apply(&speaker, &call).await;
+                sleep(Duration::from_millis(back)).await;
+                Heard::Answer(answer)
+            }
+            Some((fault, rng)) => self.go_wrong(&speaker, &call, fault, rng).await,
+        };
+        self.note(&point, &call, fate, &heard);
+        let is_write = matches!(call.class, Class::Put | Class::Transact);
+        match heard {
+            Heard::Answer(answer) => {
+                if is_write && answer.status().is_server_error() {
+                    speaker.is_in_doubt.store(true, Ordering::SeqCst);
+                }
+                sdk(answer)
+            }
+            Heard::Broken => {
+                speaker.is_in_doubt.fetch_or(is_write, Ordering::SeqCst);
+                Err(ConnectorError::io("the connection broke".into()))
+            }
+            Heard::Nothing => {
+                speaker.is_in_doubt.fetch_or(is_write, Ordering::SeqCst);
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Hands the request to the service, and lets the judge see what it did.
+    async fn apply(&self, speaker: &Speaker, call: &Call) -> Response<Bytes> {
+        self.apply_as(speaker, call, copied(&call.request)).await
+    }
+
+    async fn apply_as(&self, speaker: &Speaker, call: &Call, request: Request<Bytes>) -> Response<Bytes> {
+        let answer = self.connector.answer(request).await;
+        if answer.status().is_success() {
+            self.world.applied(speaker, &call.operation, &call.body);
+        }
+        self.world.state().coverage.answered(&speaker.function, call, &answer);
+        answer
+    }
+
+    async fn go_wrong(&self, speaker: &Arc<Speaker>, call: &Call, fault: Fault, mut rng: fastrand::Rng) -> Heard {
+        match fault {
+            Fault::LostBefore => Heard::Broken,
+            Fault::LostAfter => {
+                self.apply(speaker, call).await;
+                Heard::Broken
+            }
+            Fault::Late => {
+                let (late_ms, is_silent) = (rng.u64(50..12_000), rng.bool());
+                self.apply_later(speaker, call, late_ms);
+                if is_silent { Heard::Nothing } else { Heard::Broken }
+            }
+            Fault::SlowBefore => {
+                sleep(Duration::from_millis(rng.u64(1_500..5_000))).await;
+                Heard::Answer(self.apply(speaker, call).await)
+            }
+            Fault::SlowAfter => {
+                let answer = self.apply(speaker, call).await;
+                sleep(Duration::from_millis(rng.u64(1_500..5_000))).await;
+                Heard::Answer(answer)
+            }
+            Fault::Throttled => Heard::Answer(call.throttled(&mut rng)),
+            Fault::Conflict => Heard::Answer(call.conflict(&mut rng)),
+            Fault::InProgressBefore => Heard::Answer(wire::in_progress()),
+            Fault::InProgressAfter => {
+                self.apply(speaker, call).await;
+                Heard::Answer(wire::in_progress())
+            }
+            Fault::Unprocessed => match call.without_some_keys(&mut rng) {
+                Some((request, left)) => {
+                    let answer = self.apply_as(speaker, call, request).await;
+                    Heard::Answer(wire::with_unprocessed(answer, left))
+                }
+                None => Heard::Answer(self.apply(speaker, call).await),
+            },
+            Fault::EntriesFailed => {
+                let (request, failed) = call.without_some_entries(&mut rng);
+                let answer = match request {
+                    Some(request) => Some(self.apply_as(speaker, call, request).await),
+                    None => None,
+                };
+                Heard::Answer(call.with_failed_entries(answer, &failed))
+            }
+            Fault::EntriesFailedAfter => {
+                let (_, failed) = call.without_some_entries(&mut rng);
+                let answer = self.apply(speaker, call).await;
+                Heard::Answer(call.with_failed_entries(Some(call.without_answers_of(answer, &failed)), &failed))
+            }
+            Fault::ErrorBefore => Heard::Answer(call.internal_error()),
+            Fault::ErrorAfter => {
+                self.apply(speaker, call).await;
+                Heard::Answer(call.internal_error())
+            }
+            Fault::Rival => {
+                sleep(Duration::from_millis(rng.u64(10..1_200))).await;
+                Heard::Answer(self.apply(speaker, call).await)
+            }
+            Fault::CrashBefore | Fault::HangBefore => {
+                speaker.end(if fault == Fault::CrashBefore { Ending::Crashed } else { Ending::Hung });
+                Heard::Nothing
+            }
+            Fault::CrashAfter | Fault::HangAfter => {
+                self.apply(speaker, call).await;
+                speaker.end(if fault == Fault::CrashAfter { Ending::Crashed } else { Ending::Hung });
+                Heard::Nothing
+            }
+            // These strike elsewhere; a plan that forces one here gets its answer.
+            Fault::Twice
+            | Fault::AtOnce
+            | Fault::Delayed
+            | Fault::Split
+            | Fault::Merged
+            | Fault::AnswerLost
+            | Fault::RequestLost
+            | Fault::ResponseLost
+            | Fault::SentTwice
+            | Fault::RequestLate => Heard::Answer(self.apply(speaker, call).await),
+        }
+    }
+
+    fn apply_later(&self, speaker: &Arc<Speaker>, call: &Call, late_ms: u64) {
+        let (this, speaker, call) = (self.clone(), speaker.clone(), call.clone());
+        tokio::spawn(async move {
+            let _owed = this.world.owes();
+            sleep(Duration::from_millis(late_ms)).await;
+            let answer = this.apply(&speaker, &call).await;
+            let who = format!("{} (late)", speaker.who);
+            this.note(&Point::new(&who, 0), &call, "", &Heard::Answer(answer));
+        });
+    }
+
+    fn note(&self, point: &Point, call: &Call, fate: &str, heard: &Heard) {
+        let (status, answer): (u16, &[u8]) = match heard {
+            Heard::Answer(answer) => (answer.status().as_u16(), answer.body()),
+            Heard::Broken => (0, b"broken"),
+            Heard::Nothing => (0, b"nothing"),
+        };
+        let now_ms = self.world.now_ms();
+        let mut state = self.world.state();
+        state.trace.note(
+            now_ms,
+            &[
+                point.who.as_bytes(),
+                &point.call.to_be_bytes(),
+                call.operation.as_bytes(),
+                call.canonical().as_bytes(),
+                fate.as_bytes(),
+                answer,
+            ],
+        );
+        if state.trace.is_readable() {
+            let lost = if fate.is_empty() { String::new() } else { format!(" [{fate}]") };
+            let heard = match heard {
+                Heard::Answer(_) => status.to_string(),
+                Heard::Broken => "broken".to_owned(),
+                Heard::Nothing => "silence".to_owned(),
+            };
+            state.trace.say(now_ms, || format!("  {point} {}{lost} → {heard}", call.in_short()));
+        }
+    }
+}
+
+fn copied(request: &Request<Bytes>) -> Request<Bytes> {
+    request.clone()
+}
+
+fn sdk(answer: Response<Bytes>) -> Result<HttpResponse, ConnectorError> {
+    HttpResponse::try_from(answer.map(SdkBody::from)).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+impl HttpConnector for Network {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().carry(request))
+    }
+}
+
+impl HttpClient for Network {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Network")
+    }
+}
+
+/// A body as it was sent; `Null` where it is no JSON.
+pub(crate) fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
+}

@@ -1,0 +1,24 @@
+//! What a run came to.
+
+use crate::coverage::Coverage;
+use crate::fault::Fault;
+use crate::plan::Point;
+
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub seed: u64,
+    /// Over everything that happened: equal for equal plans.
+    pub hash: u64,
+    /// What does not hold, each with the time at which it showed.
+    pub findings: Vec<String>,
+    /// Calls of services by functions, in all and before the calm.
+    pub calls: u64,
+    pub calls_in_chaos: u64,
+    /// What went wrong, where, in its order.
+    pub struck: Vec<(Point, Fault)>,
+    pub coverage: Coverage,
+    /// How much time passed in the run.
+    pub virtual_ms: i64,
+    /// For people, if the plan asked for it.
+    pub trace: Vec<String>,
+}

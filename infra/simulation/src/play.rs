@@ -1,0 +1,303 @@
+//! One run, from its seed to its outcome: chaos, then calm, then a jump in time, with everything judged in between.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use domain::Timestamp;
+use domain::orders::{Order, What};
+use futures_util::FutureExt as _;
+use http::Request;
+use local_cloud::stack::Stack;
+use local_cloud::{Clock, InvocationRecord, Storage};
+use local_system::{Options, StartError, System};
+use platform::verify::{Now, audit};
+use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::{advance, sleep};
+
+use crate::around::around;
+use crate::chance::{self, Stream};
+use crate::coverage::Path;
+use crate::hearing;
+use crate::network::Network;
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::speaker::Speaker;
+use crate::trace::stamp;
+use crate::workload::{Customer, Known};
+use crate::world::World;
+
+/// 2026-11-21T05:53:03Z
+const START_MS: i64 = 1_795_240_383_000;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Within this everything has come to rest in the calm: what a dead process held is visible again, dead letters are
+/// taken up, the bucket is looked through, and who was stalled is tried again.
+const REST: Duration = Duration::from_secs(26 * 60 * 60);
+
+/// A run could not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("there is no runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error("the template cannot be served: {0}")]
+    Template(String),
+}
+
+/// How far time jumps once everything is done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Jump {
+    None,
+    Minutes,
+    Day,
+    Month,
+}
+
+impl Jump {
+    const fn length(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::None => 0,
+            Self::Minutes => 11 * 60,
+            Self::Day => 24 * 60 * 60,
+            Self::Month => 30 * 24 * 60 * 60,
+        })
+    }
+}
+
+/// Plays a plan. It is the same every time, on whichever thread.
+pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
+    // The SDK's jitter draws from the thread.
+    fastrand::seed(chance::stream(plan.seed, Stream::Sdk));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    hearing::listening(|| runtime.block_on(run(plan)))
+}
+
+/// The stack, read once for each waiting time that is drawn.
+fn stack(hours: &'static str) -> Result<Stack, PlayError> {
+    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<&'static str, Stack>>> = OnceLock::new();
+    let mut stacks = STACKS.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(stack) = stacks.get(hours) {
+        return Ok(stack.clone());
+    }
+    let parameters = [("WaitHours".to_owned(), hours.to_owned())].into();
+    let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, parameters)
+        .map_err(|error| PlayError::Template(error.to_string()))?;
+    stacks.insert(hours, stack.clone());
+    Ok(stack)
+}
+
+async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
+    let clock = Clock::starting_at(START_MS);
+    let world = World::new(plan, clock.clone());
+    let mut rng = chance::at(world.workload, "run", 0);
+    let hours = ["1", "2", "72", "72"][rng.usize(0..4)];
+    let jump = [Jump::None, Jump::Minutes, Jump::Day, Jump::Month][rng.usize(0..4)];
+    let customers = rng.usize(1..=3);
+    let system = Arc::new(start(&world, clock, plan.seed, hours)?);
+    let scene = Scene { world: world.clone(), system: system.clone() };
+    let mut customers = scene.chaos(customers).await;
+    scene.calm(&mut customers).await;
+    if jump > Jump::None {
+        scene.jump(jump, &mut customers).await;
+    }
+    let left: usize = customers.iter().map(|customer| customer.model.waiting()).sum();
+    if jump == Jump::Month && left > 0 {
+        world.find(format!("{left} orders wait for longer than they may"));
+    }
+    let (calls, calls_in_chaos) = world.calls();
+    for path in hearing::heard() {
+        world.reached(path);
+    }
+    let virtual_ms = world.now_ms() - world.start_ms;
+    drop((customers, scene, system));
+    let state = world.close();
+    Ok(Outcome {
+        seed: plan.seed,
+        hash: state.trace.hash(),
+        findings: state.findings,
+        calls,
+        calls_in_chaos,
+        struck: state.struck,
+        coverage: state.coverage,
+        virtual_ms,
+        trace: state.trace.into_lines(),
+    })
+}
+
+fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: &'static str) -> Result<System, PlayError> {
+    let mut cloud = local_cloud::Options::new(Storage::Memory, clock, chance::stream(seed, Stream::Ids));
+    let watched = world.clone();
+    cloud.on_invocation = Some(Arc::new(move |record: &InvocationRecord| {
+        if record.outcome == local_cloud::Outcome::Panicked {
+            let why = record.error.as_ref().map(ToString::to_string).unwrap_or_default();
+            watched.find(format!("{} panicked: {why}", record.function));
+        }
+    }));
+    let watched = world.clone();
+    cloud.on_event = Some(Arc::new(move |event: &Value| watched.announced(event)));
+    let mut options = Options::new(cloud);
+    let way = world.clone();
+    options.network = Arc::new(move |connector| {
+        platform::aws::shared(Network::new(connector, way.clone())).with_retries_of_its_own()
+    });
+    options.around = Some(around(world.clone()));
+    options.clock = Some(Arc::new(|clock: &Clock| {
+        let clock = clock.clone();
+        platform::Clock::new(move || {
+            let skew_ms = Speaker::current().map_or(0, |speaker| speaker.skew_ms);
+            Timestamp::from_millis(clock.now_ms() + skew_ms)
+        })
+    }));
+    Ok(System::start_on(stack(hours)?, options)?)
+}
+
+struct Scene {
+    world: Arc<World>,
+    system: Arc<System>,
+}
+
+impl Scene {
+    async fn chaos(&self, count: usize) -> Vec<Customer> {
+        let known = Known::default();
+        let mut acting = JoinSet::new();
+        for number in 0..count {
+            let mut customer = Customer::new(number, self.world.clone(), self.system.clone(), known.clone());
+            acting.spawn(async move {
+                customer.act().await;
+                (number, customer)
+            });
+        }
+        let mut customers = Vec::new();
+        while let Some(ended) = acting.join_next().await {
+            match ended {
+                Ok(customer) => customers.push(customer),
+                Err(error) => self.world.find(format!("a customer ended badly: {error}")),
+            }
+        }
+        if let Some(outage) = self.world.swarm.outage {
+            let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
+            sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())).await;
+        }
+        customers.sort_by_key(|(number, _)| *number);
+        customers.into_iter().map(|(_, customer)| customer).collect()
+    }
+
+    async fn calm(&self, customers: &mut [Customer]) {
+        self.world.calm_down();
+        self.world.say(|| "calm".to_owned());
+        // What runs still ends, and what is under way still arrives.
+        while !self.world.is_idle() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        for customer in customers.iter_mut() {
+            customer.find_out().await;
+        }
+        self.rest().await;
+        self.judge(customers).await;
+    }
+
+    async fn jump(&self, jump: Jump, customers: &mut [Customer]) {
+        self.world.say(|| format!("time jumps by {}", stamp(i64::try_from(jump.length().as_millis()).unwrap_or(0))));
+        advance(jump.length()).await;
+        let kept = std::mem::take(&mut self.world.state().kept);
+        for copy in kept {
+            self.world.reached(match jump {
+                Jump::None | Jump::Minutes => Path::CopyAfterMinutes,
+                Jump::Day => Path::CopyAfterDay,
+                Jump::Month => Path::CopyAfterMonth,
+            });
+            // What it answers, nobody waits for any more.
+            if let Err(error) = self.system.cloud.invoke(&copy.function, copy.event).await {
+                self.world.find(format!("a copy made {} fail: {error}", copy.function));
+            }
+        }
+        self.rest().await;
+        self.judge(customers).await;
+    }
+
+    /// Until nothing is left to do that does not wait for a customer or a deadline.
+    async fn rest(&self) {
+        let began = tokio::time::Instant::now();
+        let mut step = MINUTE;
+        while let Some(left) = self.what_is_left().await {
+            if began.elapsed() > REST {
+                self.world.find(format!("it does not come to rest: {left}"));
+                return;
+            }
+            sleep(Duration::from_secs(1)).await;
+            // Nothing is running, so all that is left waits for a time to come.
+            if self.world.is_idle() && self.what_is_left().await.is_some() {
+                advance(step).await;
+                step = (step * 2).min(MINUTE * 16);
+            }
+        }
+    }
+
+    async fn what_is_left(&self) -> Option<String> {
+        if !self.world.is_idle() {
+            return Some("a function runs".to_owned());
+        }
+        if self.system.cloud.settled().now_or_never().is_none() {
+            let depths = self
+                .system
+                .cloud
+                .queue_depths()
+                .into_iter()
+                .filter(|(_, depth)| *depth != local_cloud::QueueDepth::default());
+            return Some(format!("queues: {:?}", depths.collect::<Vec<_>>()));
+        }
+        if self.has_failed_records().await {
+            return Some("records in the bucket of those that could not be relayed".to_owned());
+        }
+        let now = Timestamp::from_millis(self.world.now_ms());
+        let state = self.world.state();
+        let is_left = |order: &&Order| {
+            let is_stalled = order.waiting_for.is_some_and(|waiting| waiting.what == What::Stalled);
+            !order.state.has_ended()
+                && (is_stalled || order.waiting_for.is_none() || order.look_at.is_none_or(|due| due <= now))
+        };
+        state
+            .watch
+            .orders()
+            .find(is_left)
+            .map(|order| format!("order {} has not ended and waits for nothing", order.id))
+    }
+
+    async fn has_failed_records(&self) -> bool {
+        let stack = self.system.cloud.stack();
+        for bucket in &stack.buckets {
+            let host = format!("{}.s3.{}.amazonaws.com", bucket.name, stack.region);
+            let Ok(request) = Request::get("/?list-type=2").header("host", host).body(bytes::Bytes::new()) else {
+                return true;
+            };
+            let listed = self.system.cloud.connector().answer(request).await;
+            if !listed.status().is_success() || String::from_utf8_lossy(listed.body()).contains("<Key>") {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn judge(&self, customers: &mut [Customer]) {
+        for customer in customers.iter_mut() {
+            customer.look_at_everything().await;
+        }
+        self.world.judge_announced();
+        for (name, depth) in self.system.cloud.queue_depths() {
+            if depth != local_cloud::QueueDepth::default() {
+                self.world.find(format!("{name} is not empty: {depth:?}"));
+            }
+        }
+        let now = Now::Moment(Timestamp::from_millis(self.world.now_ms()));
+        match audit(self.system.app().store.table(), now, domain::Millis(0), |_| {}).await {
+            Ok(report) => {
+                report.findings.iter().for_each(|finding| self.world.find(finding));
+                if report.unreadable > 0 {
+                    self.world.find(format!("{} messages that nobody could read", report.unreadable));
+                }
+            }
+            Err(error) => self.world.find(format!("the audit failed: {error}")),
+        }
+    }
+}

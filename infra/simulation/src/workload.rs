@@ -1,0 +1,525 @@
+//! What customers do. An operation is added here: a variant, how it is drawn, how it is sent and what is said of the
+//! answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::Request;
+use local_system::System;
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use crate::chance;
+use crate::coverage::Path;
+use crate::fault::{Class, Fault};
+use crate::model::{Body, Heard, Intent, Kind, Model, Seen, decimal};
+use crate::plan::Point;
+use crate::world::World;
+
+/// One thing that a customer does.
+#[derive(Clone, Debug)]
+enum Operation {
+    Open,
+    Deposit(Body),
+    Order(Body),
+    /// Several orders and a deposit at once.
+    Burst(Vec<(Kind, Body)>),
+    /// The same request again.
+    Again(usize),
+    /// Another request under the same key.
+    Other(usize, Body),
+    ReadAccount,
+    ReadOrder(usize),
+    ReadTimeline(usize),
+    ListEntries,
+    ListOrders,
+    ListNotifications,
+    /// An order of somebody else's, or one that does not exist.
+    ReadAnothers,
+    /// What no server takes, and then the same key with what it does take.
+    Malformed(usize),
+}
+
+/// Why a request is not taken: its key if it has one, its content type, its body, and what is answered.
+type Wrong = (Option<&'static str>, &'static str, &'static str, u16, &'static str);
+
+const JSON: &str = "application/json";
+const MALFORMED: &[Wrong] = &[
+    (None, JSON, r#"{"amount":"1"}"#, 400, "idempotency_key_missing"),
+    (Some("a,b"), JSON, r#"{"amount":"1"}"#, 400, "idempotency_key_malformed"),
+    (Some(""), JSON, r#"{"amount":"-1"}"#, 422, "amount_has_sign"),
+    (Some(""), JSON, r#"{"amount":"1.001"}"#, 422, "amount_too_precise"),
+    (Some(""), JSON, r#"{"amount":1e2}"#, 422, "amount_has_exponent"),
+    (Some(""), JSON, r#"{"amount":"0"}"#, 422, "amount_not_positive"),
+    (Some(""), JSON, r#"{"amount":"1","colour":"red"}"#, 422, "field_unknown"),
+    (Some(""), JSON, r#"{"amount":"1","currency":"USD"}"#, 422, "currency_not_of_this_stack"),
+    (Some(""), JSON, r#"{"amount":"#, 400, "json_malformed"),
+    (Some(""), "text/plain", r#"{"amount":"1"}"#, 415, "content_type_unsupported"),
+];
+
+/// Orders that customers were told of, by whose they are.
+pub(crate) type Known = Arc<Mutex<Vec<(usize, String)>>>;
+
+pub(crate) struct Customer {
+    number: usize,
+    pub(crate) model: Model,
+    world: Arc<World>,
+    system: Arc<System>,
+    known: Known,
+    is_hot: bool,
+    sent: u64,
+}
+
+/// A request that can be sent more than once.
+#[derive(Clone)]
+struct Letter {
+    method: &'static str,
+    path: String,
+    key: Option<String>,
+    content_type: &'static str,
+    body: Bytes,
+}
+
+impl Customer {
+    pub(crate) fn new(number: usize, world: Arc<World>, system: Arc<System>, known: Known) -> Self {
+        let name = ["alice", "bob", "carol"][number % 3];
+        let is_hot = chance::at(world.workload, name, 0).u32(0..3) == 0;
+        Self { number, model: Model::new(name), world, system, known, is_hot, sent: 0 }
+    }
+
+    /// Everything that this customer does while things go wrong.
+    pub(crate) async fn act(&mut self) {
+        let mut rng = chance::at(self.world.workload, &self.model.name, 1);
+        let operations = rng.u64(6..16);
+        for number in 1..=operations {
+            let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
+            sleep(self.think(&mut rng)).await;
+            let operation = self.draw(&mut rng, number);
+            if !self.world.plan.dropped.contains(&(self.number, number)) {
+                self.perform(operation, number, &mut rng).await;
+            }
+        }
+    }
+
+    fn think(&self, rng: &mut fastrand::Rng) -> Duration {
+        let ms = match rng.u32(0..12) {
+            _ if self.is_hot => rng.u64(0..300),
+            0 => rng.u64(20_000..70_000),
+            1..=4 => rng.u64(0..30),
+            _ => rng.u64(30..4_000),
+        };
+        Duration::from_millis(ms)
+    }
+
+    fn draw(&self, rng: &mut fastrand::Rng, number: u64) -> Operation {
+        let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
+        let all: Vec<usize> = places(&self.model.intents, |_| true);
+        let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
+        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..120) < 3;
+        match number {
+            // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
+            2 if is_crowded => {
+                let crowd = (0..rng.usize(31..40)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None }));
+                return Operation::Burst(crowd.collect());
+            }
+            3 if is_crowded => return Operation::Deposit(Body { minor: rng.i64(3_050..4_500), if_unpaid: None }),
+            _ => {}
+        }
+        match rng.u32(0..100) {
+            0..4 => Operation::Open,
+            4..20 => Operation::Deposit(deposit(rng)),
+            20..48 => Operation::Order(order(rng)),
+            48..58 => {
+                let mut burst: Vec<(Kind, Body)> = (0..rng.usize(2..6)).map(|_| (Kind::Order, order(rng))).collect();
+                if rng.bool() {
+                    let place = rng.usize(0..burst.len());
+                    burst.insert(place, (Kind::Deposit, deposit(rng)));
+                }
+                Operation::Burst(burst)
+            }
+            58..66 => pick(rng, &all).map_or(Operation::Open, Operation::Again),
+            66..71 => match pick(rng, &all) {
+                Some(intent) => {
+                    let before = &self.model.intents[intent].bodies[0];
+                    Operation::Other(intent, Body { minor: before.minor + 1, ..before.clone() })
+                }
+                None => Operation::ReadAccount,
+            },
+            71..75 => Operation::ReadAccount,
+            75..81 => pick(rng, &orders).map_or(Operation::ListOrders, Operation::ReadOrder),
+            81..86 => pick(rng, &orders).map_or(Operation::ListOrders, Operation::ReadTimeline),
+            86..88 => Operation::ListEntries,
+            88..90 => Operation::ListOrders,
+            90..92 => Operation::ListNotifications,
+            92..95 => Operation::ReadAnothers,
+            _ => Operation::Malformed(rng.usize(0..MALFORMED.len())),
+        }
+    }
+
+    async fn perform(&mut self, operation: Operation, number: u64, rng: &mut fastrand::Rng) {
+        self.world.say(|| format!("{}: {operation:?}", self.model.name));
+        match operation {
+            Operation::Open => {
+                for heard in self.send(&Letter::post("/accounts", None, "")).await {
+                    let judged = self.model.judge_opened(&heard, self.world.is_calm());
+                    self.judged("POST /accounts", judged);
+                }
+            }
+            Operation::Deposit(body) => self.ask(Kind::Deposit, format!("k{number}"), body, rng).await,
+            Operation::Order(body) => self.ask(Kind::Order, format!("k{number}"), body, rng).await,
+            Operation::Burst(requests) => self.burst(number, requests).await,
+            Operation::Again(intent) => {
+                let body = rng.usize(0..self.model.intents[intent].bodies.len());
+                self.try_hard(intent, body, rng).await;
+            }
+            Operation::Other(intent, other) => {
+                let bodies = &mut self.model.intents[intent].bodies;
+                let body = bodies.iter().position(|body| *body == other).unwrap_or_else(|| {
+                    bodies.push(other);
+                    bodies.len() - 1
+                });
+                self.try_hard(intent, body, rng).await;
+            }
+            Operation::ReadAccount => self.read_account().await,
+            Operation::ReadOrder(intent) => self.read_order(intent).await,
+            Operation::ReadTimeline(intent) => self.read_timeline(intent).await,
+            Operation::ListEntries => self.list_entries().await,
+            Operation::ListOrders => {
+                for heard in self.send(&Letter::get("/orders?limit=100")).await {
+                    let judged = self.model.judge_orders(&heard, self.world.is_calm());
+                    self.judged("GET /orders", judged);
+                }
+            }
+            Operation::ListNotifications => self.list_notifications().await,
+            Operation::ReadAnothers => self.read_anothers(rng).await,
+            Operation::Malformed(which) => self.malformed(number, which, rng).await,
+        }
+    }
+
+    /// A new request under a new key.
+    async fn ask(&mut self, kind: Kind, key: String, body: Body, rng: &mut fastrand::Rng) {
+        let intent = self.intend(kind, key, body);
+        self.try_hard(intent, 0, rng).await;
+    }
+
+    fn intend(&mut self, kind: Kind, key: String, body: Body) -> usize {
+        self.model.intents.push(Intent {
+            kind,
+            key,
+            bodies: vec![body],
+            accepted: None,
+            refused: Vec::new(),
+            id: None,
+            seen: Seen::default(),
+        });
+        self.model.intents.len() - 1
+    }
+
+    /// Sends it until something is known, or until the customer has had enough.
+    async fn try_hard(&mut self, intent: usize, body: usize, rng: &mut fastrand::Rng) {
+        let tries = if rng.u32(0..4) == 0 { 1 } else { 4 };
+        for _ in 0..tries {
+            if self.try_once(intent, body).await {
+                return;
+            }
+            sleep(Duration::from_millis(rng.u64(10..3_000))).await;
+        }
+    }
+
+    /// Whether anything is known now.
+    async fn try_once(&mut self, intent: usize, body: usize) -> bool {
+        let letter = self.letter(intent, body);
+        let heard = self.send(&letter).await;
+        self.hear(intent, body, &heard)
+    }
+
+    fn hear(&mut self, intent: usize, body: usize, heard: &[Heard]) -> bool {
+        for heard in heard {
+            if heard.status == 201 && heard.replayed {
+                self.world.reached(Path::Replayed);
+            }
+            if heard.code() == "key_used_for_another_request" {
+                self.world.reached(Path::KeyRefused);
+            }
+            let was_told = self.model.intents[intent].id.is_some();
+            let judged = self.model.judge_keyed(intent, body, heard, self.world.is_calm());
+            let asked = &self.model.intents[intent];
+            if let (Kind::Order, Some(id), false) = (asked.kind, &asked.id, was_told) {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, id.clone()));
+            }
+            self.judged(asked.kind.path(), judged);
+        }
+        heard.iter().any(|heard| !heard.is_unknown())
+    }
+
+    async fn burst(&mut self, number: u64, requests: Vec<(Kind, Body)>) {
+        let first = self.model.intents.len();
+        for (place, (kind, body)) in requests.into_iter().enumerate() {
+            self.intend(kind, format!("k{number}-{place}"), body);
+        }
+        let intents: Vec<usize> = (first..self.model.intents.len()).collect();
+        let letters: Vec<(Letter, Point)> =
+            intents.iter().map(|intent| (self.letter(*intent, 0), self.next_point())).collect();
+        let this = &*self;
+        let heard =
+            join_all(letters.into_iter().map(|(letter, point)| async move { this.carry(&letter, point).await }));
+        for (intent, heard) in intents.into_iter().zip(heard.await) {
+            self.hear(intent, 0, &heard);
+        }
+    }
+
+    fn letter(&self, intent: usize, body: usize) -> Letter {
+        let intent = &self.model.intents[intent];
+        let body = &intent.bodies[body];
+        let mut fields = Map::from_iter([("amount".to_owned(), Value::from(decimal(body.minor)))]);
+        if intent.kind == Kind::Order {
+            fields.insert("description".to_owned(), format!("order {}", intent.key).into());
+            fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.into())));
+        }
+        Letter::post(intent.kind.path(), Some(intent.key.clone()), &Value::Object(fields).to_string())
+    }
+
+    async fn read_account(&mut self) {
+        for heard in self.send(&Letter::get("/account")).await {
+            let judged = self.model.judge_account(&heard, self.world.is_calm());
+            self.judged("GET /account", judged);
+        }
+    }
+
+    async fn read_order(&mut self, intent: usize) {
+        let Some(id) = self.model.intents[intent].id.clone() else { return };
+        let before = self.model.seen(intent);
+        for heard in self.send(&Letter::get(format!("/orders/{id}"))).await {
+            let judged = self.model.judge_order(intent, &before, &heard, self.world.is_calm());
+            self.judged("GET /orders/{id}", judged);
+        }
+    }
+
+    async fn read_timeline(&mut self, intent: usize) {
+        let Some(id) = self.model.intents[intent].id.clone() else { return };
+        let before = self.model.seen(intent);
+        for heard in self.send(&Letter::get(format!("/orders/{id}/timeline"))).await {
+            let judged = self.model.judge_timeline(intent, &before, &heard, self.world.is_calm());
+            self.judged("GET /orders/{id}/timeline", judged);
+        }
+    }
+
+    async fn list_entries(&mut self) {
+        for heard in self.send(&Letter::get("/account/entries?limit=100")).await {
+            let judged = self.model.judge_entries(&heard, self.world.is_calm());
+            self.judged("GET /account/entries", judged);
+        }
+    }
+
+    async fn list_notifications(&mut self) {
+        for heard in self.send(&Letter::get("/notifications?limit=100")).await {
+            let judged = self.model.judge_notifications(&heard, self.world.is_calm());
+            self.judged("GET /notifications", judged);
+        }
+    }
+
+    async fn read_anothers(&mut self, rng: &mut fastrand::Rng) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let anothers: Vec<String> =
+            known.into_iter().filter(|(whose, _)| *whose != self.number).map(|(_, id)| id).collect();
+        let id = match anothers.get(rng.usize(0..anothers.len().max(1))) {
+            Some(id) => {
+                self.world.reached(Path::AnothersOrder);
+                id.clone()
+            }
+            None => "a".repeat(32),
+        };
+        let path = if rng.bool() { format!("/orders/{id}") } else { format!("/orders/{id}/timeline") };
+        for heard in self.send(&Letter::get(path)).await {
+            let judged = Model::judge_unseen(&heard, self.world.is_calm());
+            self.judged("another's order", judged);
+        }
+    }
+
+    async fn malformed(&mut self, number: u64, which: usize, rng: &mut fastrand::Rng) {
+        let (key, content_type, body, status, code) = MALFORMED[which];
+        let own_key = format!("k{number}");
+        let key = key.map(|key| if key.is_empty() { own_key.clone() } else { key.to_owned() });
+        let kind = if rng.bool() { Kind::Deposit } else { Kind::Order };
+        let letter = Letter { content_type, ..Letter::post(kind.path(), key, body) };
+        let mut is_refused = false;
+        for heard in self.send(&letter).await {
+            is_refused |= !heard.is_unknown();
+            let judged = Model::judge_refused(&heard, status, code, self.world.is_calm());
+            self.judged("a malformed request", judged);
+        }
+        if is_refused && rng.bool() {
+            self.world.reached(Path::KeyMended);
+            let body = if kind == Kind::Deposit { deposit(rng) } else { order(rng) };
+            self.ask(kind, own_key, body, rng).await;
+        }
+    }
+
+    /// In the calm: what is unknown is found out, and what is known is said again, byte for byte.
+    pub(crate) async fn find_out(&mut self) {
+        for intent in 0..self.model.intents.len() {
+            let bodies = self.model.intents[intent].bodies.len();
+            if self.model.intents[intent].accepted.is_none() {
+                self.world.reached(Path::FoundOut);
+            } else if chance::at(self.world.workload, &self.model.intents[intent].key, 0).bool() {
+                continue;
+            }
+            for body in 0..bodies {
+                if !self.try_once(intent, body).await {
+                    self.world.find(format!("{}: in the calm nothing was heard", self.model.name));
+                }
+            }
+            if self.model.intents[intent].accepted.is_none() {
+                let key = &self.model.intents[intent].key;
+                self.world.find(format!("{}: nothing asked under {key} is accepted", self.model.name));
+            }
+        }
+    }
+
+    /// In the calm: everything, read once more, and what it comes to.
+    pub(crate) async fn look_at_everything(&mut self) {
+        for intent in 0..self.model.intents.len() {
+            if self.model.intents[intent].kind == Kind::Order {
+                self.read_timeline(intent).await;
+                self.read_order(intent).await;
+            }
+        }
+        self.read_account().await;
+        self.list_entries().await;
+        self.list_notifications().await;
+        let judged = self.model.judge_balance();
+        self.judged("the balance", judged);
+    }
+
+    fn judged(&self, what: &str, judged: Result<(), String>) {
+        if let Err(says) = judged {
+            self.world.find(format!("{}: {what}: {says}", self.model.name));
+        }
+    }
+
+    fn next_point(&mut self) -> Point {
+        self.sent += 1;
+        Point::new(&self.model.name, self.sent)
+    }
+
+    /// What is heard of it: nothing, an answer, or the answers to both of two that were sent at once.
+    async fn send(&mut self, letter: &Letter) -> Vec<Heard> {
+        let point = self.next_point();
+        self.carry(letter, point).await
+    }
+
+    async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
+        let struck = self.world.strike(&point, Class::Request);
+        let mut heard = match struck {
+            Some((Fault::RequestLost, _)) => Vec::new(),
+            Some((Fault::ResponseLost, _)) => {
+                self.call(letter, &point).await;
+                Vec::new()
+            }
+            Some((Fault::RequestLate, mut rng)) => {
+                let (this, letter, late_ms) = (self.caller(), letter.clone(), rng.u64(100..20_000));
+                tokio::spawn(async move {
+                    let _owed = this.world.owes();
+                    sleep(Duration::from_millis(late_ms)).await;
+                    this.call(&letter, &Point::new(&format!("{} (late)", point.who), point.call)).await;
+                });
+                Vec::new()
+            }
+            Some((Fault::SentTwice, mut rng)) if letter.method == "POST" => {
+                let late_ms = rng.u64(0..30);
+                let second = async {
+                    sleep(Duration::from_millis(late_ms)).await;
+                    self.call(letter, &point).await
+                };
+                let (first, second) = tokio::join!(self.call(letter, &point), second);
+                vec![first, second]
+            }
+            _ => vec![self.call(letter, &point).await],
+        };
+        // Of two at once, the one that did it is heard first: which answer came first says nothing.
+        heard.sort_by_key(|heard| (heard.replayed, std::cmp::Reverse(heard.status)));
+        for heard in &heard {
+            let path = match (heard.status, heard.code().as_str()) {
+                (503, "try_again") => Path::TryAgain,
+                (503, "outcome_unknown") => Path::OutcomeUnknown,
+                (500, "") => Path::GatewayError,
+                _ => continue,
+            };
+            self.world.reached(path);
+        }
+        heard
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { name: self.model.name.clone(), world: self.world.clone(), system: self.system.clone() }
+    }
+
+    async fn call(&self, letter: &Letter, point: &Point) -> Heard {
+        self.caller().call(letter, point).await
+    }
+}
+
+/// What it takes to call, for a request that outlives its customer's patience.
+struct Caller {
+    name: String,
+    world: Arc<World>,
+    system: Arc<System>,
+}
+
+impl Caller {
+    async fn call(&self, letter: &Letter, point: &Point) -> Heard {
+        let (who, target) = (point.to_string(), format!("{} {}", letter.method, letter.path));
+        self.world.note(&[b"ask", who.as_bytes(), target.as_bytes(), &letter.body]);
+        let mut request = Request::builder()
+            .method(letter.method)
+            .uri(&letter.path)
+            .header("host", "localhost")
+            .header("x-user-id", &self.name)
+            .header("content-type", letter.content_type);
+        if let Some(key) = &letter.key {
+            request = request.header("idempotency-key", key);
+        }
+        let heard = match request.body(letter.body.clone()) {
+            Ok(request) => Heard::of(&self.system.call(request).await),
+            Err(error) => Heard { status: 0, replayed: false, bytes: error.to_string().into_bytes() },
+        };
+        self.world.note(&[b"hear", who.as_bytes(), &heard.status.to_be_bytes(), &heard.bytes]);
+        self.world.say(|| {
+            let key = letter.key.as_deref().unwrap_or_default();
+            let again = if heard.replayed { " replayed" } else { "" };
+            let said = crate::wire::short(&String::from_utf8_lossy(&heard.bytes).chars().take(200).collect::<String>());
+            format!("{who} {target} {key} → {}{again} {said}", heard.status)
+        });
+        heard
+    }
+}
+
+impl Letter {
+    fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new() }
+    }
+
+    fn post(path: &str, key: Option<String>, body: &str) -> Self {
+        let body = Bytes::from(body.to_owned());
+        Self { method: "POST", path: path.to_owned(), key, content_type: JSON, body }
+    }
+}
+
+fn deposit(rng: &mut fastrand::Rng) -> Body {
+    Body { minor: rng.i64(1..12_000), if_unpaid: None }
+}
+
+fn order(rng: &mut fastrand::Rng) -> Body {
+    let if_unpaid = match rng.u32(0..8) {
+        0 | 1 => Some("cancel"),
+        2 => Some("wait"),
+        _ => None,
+    };
+    Body { minor: rng.i64(1..5_000), if_unpaid }
+}
+
+fn places(intents: &[Intent], wanted: impl Fn(&Intent) -> bool) -> Vec<usize> {
+    intents.iter().enumerate().filter(|(_, intent)| wanted(intent)).map(|(place, _)| place).collect()
+}

@@ -1,0 +1,287 @@
+//! What all parts of a run share: its plan, its weather, its judge, and what is written down of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use domain::messages::{self, Message};
+use domain::promises::watch::{Action, Watch};
+use local_cloud::Clock;
+use serde_json::Value;
+
+use crate::chance::{self, Stream};
+use crate::coverage::{Coverage, Path};
+use crate::fault::{Class, Fault, Swarm};
+use crate::plan::{Plan, Point};
+use crate::speaker::Speaker;
+use crate::trace::{Trace, stamp};
+
+pub(crate) struct World {
+    pub(crate) plan: Plan,
+    pub(crate) clock: Clock,
+    pub(crate) start_ms: i64,
+    pub(crate) swarm: Swarm,
+    faults: u64,
+    scheduler: u64,
+    pub(crate) workload: u64,
+    is_calm: AtomicBool,
+    running: AtomicUsize,
+    owed: AtomicUsize,
+    calls: AtomicU64,
+    calls_in_chaos: AtomicU64,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    pub(crate) trace: Trace,
+    pub(crate) coverage: Coverage,
+    pub(crate) watch: Watch,
+    pub(crate) findings: Vec<String>,
+    pub(crate) struck: Vec<(Point, Fault)>,
+    pub(crate) kept: Vec<Kept>,
+    /// Public events that were told and have not been on the bus.
+    unannounced: BTreeMap<String, String>,
+    announced: BTreeSet<String>,
+    invocations: BTreeMap<String, u64>,
+    earlier: BTreeMap<String, Value>,
+    tokens: BTreeSet<String>,
+}
+
+impl State {
+    fn new(trace: Trace) -> Self {
+        Self {
+            trace,
+            coverage: Coverage::default(),
+            watch: Watch::default(),
+            findings: Vec::new(),
+            struck: Vec::new(),
+            kept: Vec::new(),
+            unannounced: BTreeMap::new(),
+            announced: BTreeSet::new(),
+            invocations: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+            tokens: BTreeSet::new(),
+        }
+    }
+
+    /// What the commits of these actions owe to everyone outside.
+    fn owe(&mut self, actions: &[Action]) {
+        for action in actions {
+            let Action::Put { item, version, events } = action else { continue };
+            for message in messages::of_commit(item, *version, events) {
+                let Message::Public(event) = message else { continue };
+                let id = event.id.to_string();
+                if !self.announced.contains(&id) {
+                    self.unannounced.insert(id, event.detail_type.to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// A delivery that comes once more, much later.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) function: String,
+    pub(crate) event: Value,
+}
+
+/// Counts something for as long as it lives.
+pub(crate) struct Counted<'a>(&'a AtomicUsize);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+const MOST_KEPT: usize = 8;
+
+impl World {
+    pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
+        let stream = |which| chance::stream(plan.seed, which);
+        let start_ms = clock.now_ms();
+        let swarm = if plan.is_calm { Swarm::calm() } else { Swarm::draw(stream(Stream::Swarm)) };
+        Arc::new(Self {
+            plan: plan.clone(),
+            clock,
+            start_ms,
+            swarm,
+            faults: stream(Stream::Faults),
+            scheduler: stream(Stream::Scheduler),
+            workload: stream(Stream::Workload),
+            is_calm: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            owed: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
+            calls_in_chaos: AtomicU64::new(0),
+            state: Mutex::new(State::new(Trace::new(start_ms, plan.traced))),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Hands over what was written down; the run is over.
+    pub(crate) fn close(&self) -> State {
+        std::mem::replace(&mut *self.state(), State::new(Trace::new(self.start_ms, false)))
+    }
+
+    /// From here on nothing goes wrong.
+    pub(crate) fn calm_down(&self) {
+        self.is_calm.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn runs(&self) -> Counted<'_> {
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Counted(&self.running)
+    }
+
+    pub(crate) fn owes(&self) -> Counted<'_> {
+        self.owed.fetch_add(1, Ordering::SeqCst);
+        Counted(&self.owed)
+    }
+
+    /// No invocation runs and no request is still under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.load(Ordering::SeqCst) == 0 && self.owed.load(Ordering::SeqCst) == 0
+    }
+
+    pub(crate) fn calls(&self) -> (u64, u64) {
+        (self.calls.load(Ordering::SeqCst), self.calls_in_chaos.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if !self.is_calm() {
+            self.calls_in_chaos.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    pub(crate) fn reached(&self, path: Path) {
+        self.state().coverage.reached(path);
+    }
+
+    pub(crate) fn find(&self, says: impl std::fmt::Display) {
+        let now_ms = self.now_ms();
+        let said = format!("{} {says}", stamp(now_ms - self.start_ms));
+        let mut state = self.state();
+        state.trace.say(now_ms, || format!("FINDING {says}"));
+        state.findings.push(said);
+    }
+
+    /// A line for people.
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        self.state().trace.say(self.now_ms(), line);
+    }
+
+    pub(crate) fn note(&self, parts: &[&[u8]]) {
+        self.state().trace.note(self.now_ms(), parts);
+    }
+
+    /// What goes wrong here, if anything, and the numbers to do it with.
+    pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
+        let mut rng = chance::at(self.faults, &point.who, point.call);
+        let drawn = self.swarm.strike(&mut rng, class, self.now_ms() - self.start_ms);
+        let forced = self.plan.forced.iter().find(|(at, _)| at == point).map(|(_, fault)| *fault);
+        let fault = match forced {
+            Some(fault) => fault,
+            None if self.is_calm() || self.plan.muted.contains(point) => return None,
+            None => drawn?,
+        };
+        let mut state = self.state();
+        state.struck.push((point.clone(), fault));
+        state.coverage.struck(fault, class);
+        Some((fault, rng))
+    }
+
+    /// How long a call is under way, there and back.
+    pub(crate) fn latency_ms(&self, point: &Point) -> (u64, u64) {
+        let mut rng = chance::at(self.scheduler, &point.who, point.call);
+        if chance::happens(&mut rng, 300) {
+            (rng.u64(20..200), rng.u64(1..200))
+        } else {
+            (rng.u64(1..8), rng.u64(1..8))
+        }
+    }
+
+    pub(crate) fn skew_of(&self, who: &str) -> i64 {
+        if self.is_calm() { 0 } else { self.swarm.skew_of(self.scheduler, who) }
+    }
+
+    /// Names the next invocation of a function.
+    pub(crate) fn next_invocation(&self, function: &str) -> String {
+        let mut state = self.state();
+        let number = state.invocations.entry(function.to_owned()).or_default();
+        *number += 1;
+        format!("{function}#{number}")
+    }
+
+    /// Keeps a delivery now and then, to come once more much later.
+    pub(crate) fn keep(&self, who: &str, function: &str, event: &Value) {
+        if self.is_calm() || !chance::happens(&mut chance::at(self.scheduler, who, 2), self.swarm.kept) {
+            return;
+        }
+        let mut state = self.state();
+        if state.kept.len() < MOST_KEPT {
+            state.kept.push(Kept { function: function.to_owned(), event: event.clone() });
+        }
+    }
+
+    /// What was delivered from this source before, and from now on this.
+    pub(crate) fn replace_earlier(&self, source: &str, event: &Value) -> Option<Value> {
+        self.state().earlier.insert(source.to_owned(), event.clone())
+    }
+
+    /// Takes down what came onto the bus.
+    pub(crate) fn announced(&self, event: &Value) {
+        let id = event["detail"]["id"].as_str().unwrap_or_default().to_owned();
+        let mut state = self.state();
+        let is_owed = state.unannounced.remove(&id).is_some();
+        let is_repeat = !state.announced.insert(id.clone());
+        drop(state);
+        if !is_owed && !is_repeat {
+            self.find(format!("{id:?} came onto the bus and never happened"));
+        }
+    }
+
+    /// Everything that happened has been on the bus.
+    pub(crate) fn judge_announced(&self) {
+        let unannounced = self.state().unannounced.clone();
+        for (id, detail_type) in unannounced {
+            self.find(format!("{id} ({detail_type}) never came onto the bus"));
+        }
+    }
+
+    /// Judges a write that was applied just now.
+    pub(crate) fn applied(&self, speaker: &Speaker, operation: &str, request: &Value) {
+        let Some(actions) = platform::table::wire::actions(operation, request) else { return };
+        let actions = match actions {
+            Ok(actions) => actions,
+            Err(error) => return self.find(format!("{}: a write that nobody can read: {error}", speaker.who)),
+        };
+        let mut state = self.state();
+        if let Some(token) = request["ClientRequestToken"].as_str()
+            && !state.tokens.insert(token.to_owned())
+        {
+            // The same transaction once more, which the service answers and does not repeat.
+            return state.coverage.reached(Path::TransactionRepeated);
+        }
+        state.coverage.see(&speaker.function, &actions);
+        state.owe(&actions);
+        let findings = state.watch.see(&actions);
+        drop(state);
+        for finding in findings {
+            self.find(format!("{}: {finding}", speaker.who));
+        }
+    }
+}
