@@ -93,7 +93,7 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
             let order = ask.path.split('/').nth(2).unwrap_or_default();
             Ask { path: ask.path.replacen(order, "", 1), ..ask.clone() }
         }
-        "Request Too Long" => ask.body(" ".repeat(10 * 1024 * 1024 + 1)),
+        "Request Entity Too Large" => ask.body(" ".repeat(10 * 1024 * 1024 + 1)),
         "Request Header Fields Too Large" => ask.header("x-long", &"x".repeat(10_240)),
         _ => return None,
     })

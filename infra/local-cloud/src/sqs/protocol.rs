@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Duration, Instant};
 
 use super::{Kept, Message, Outgoing, Receiver, Sqs, digest, error, invalid, md5_hex, missing};
+use crate::stack::RedriveAllow;
 use crate::wire::{ServiceError, json_response};
 
 pub(crate) const TARGET_PREFIX: &str = "AmazonSQS.";
@@ -349,8 +350,20 @@ impl Sqs {
             });
             attributes.insert("RedrivePolicy", policy.to_string());
         }
+        if let Some(policy) = allow_policy(&queue.redrive_allow) {
+            attributes.insert("RedriveAllowPolicy", policy.to_string());
+        }
         attributes.retain(|name, _| wanted.iter().any(|wanted| wanted == "All" || wanted == name));
         Ok(if attributes.is_empty() { json!({}) } else { json!({ "Attributes": attributes }) })
+    }
+}
+
+/// As it was set; a queue for which nothing was set shows none.
+fn allow_policy(allow: &RedriveAllow) -> Option<Value> {
+    match allow {
+        RedriveAllow::All => None,
+        RedriveAllow::None => Some(json!({ "redrivePermission": "denyAll" })),
+        RedriveAllow::Queues(arns) => Some(json!({ "redrivePermission": "byQueue", "sourceQueueArns": arns })),
     }
 }
 

@@ -8,7 +8,7 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue,
     MessageSystemAttributeName as Name, QueueAttributeName, SendMessageBatchRequestEntry,
 };
-use local_cloud::stack::Stack;
+use local_cloud::stack::{RedriveAllow, Stack};
 use local_cloud::{Clock, Cloud, Options, QueueDepth, Storage};
 
 fn with_queues(queues: impl IntoIterator<Item = local_cloud::stack::Queue>) -> Stack {
@@ -379,6 +379,23 @@ async fn attributes_travel_with_a_message_and_queues_describe_themselves() {
     assert_eq!(described.attributes().unwrap()[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible], "1");
     client.purge_queue().queue_url(url("work")).send().await.unwrap();
     assert_eq!(cloud.queue_depths()["work"], QueueDepth::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_use_a_queue_for_dead_letters_is_shown_as_it_was_set() {
+    let shown = |allow, expected: Option<&'static str>| async move {
+        let mut queue = queue("work");
+        queue.redrive_allow = allow;
+        let client = sqs(&open(with_queues([queue])));
+        let name = QueueAttributeName::RedriveAllowPolicy;
+        let asked = client.get_queue_attributes().queue_url(url("work")).attribute_names(name.clone());
+        let answered = asked.send().await.unwrap();
+        assert_eq!(answered.attributes().and_then(|all| all.get(&name)).map(String::as_str), expected);
+    };
+    shown(RedriveAllow::All, None).await;
+    shown(RedriveAllow::None, Some(r#"{"redrivePermission":"denyAll"}"#)).await;
+    let policy = r#"{"redrivePermission":"byQueue","sourceQueueArns":["a"]}"#;
+    shown(RedriveAllow::Queues(vec!["a".to_owned()]), Some(policy)).await;
 }
 
 #[tokio::test]
