@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::coverage::Path;
-use crate::fault::{Class, Fault};
+use crate::fault::Fault;
 use crate::plan::Point;
 use crate::speaker::{Ending, Speaker};
 use crate::world::World;
@@ -49,7 +49,7 @@ impl Hand {
         let earlier = self.world.replace_earlier(&format!("{} {source}", self.function), &invocation.event);
         self.world.keep(&who, &self.function, &invocation.event);
         let point = Point::new(&who, Point::DELIVERY);
-        let Some((fault, mut rng)) = self.world.strike(&point, Class::Delivery) else {
+        let Some((fault, mut rng)) = self.world.strike_delivery(&point, &invocation.event) else {
             return self.run(who, invocation).await;
         };
         self.world.say(|| format!("{who} [{}]", fault.name()));

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::play::play;
 
 /// Runs with fewer seeds than this need not reach everything.
-const ENOUGH_TO_COVER: u64 = 2_000;
+const ENOUGH_TO_COVER: u64 = 10_000;
 
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {

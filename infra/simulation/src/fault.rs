@@ -171,6 +171,8 @@ pub(crate) struct Swarm {
     /// How many deliveries in ten thousand are kept, to come once more much later.
     pub(crate) kept: u32,
     pub(crate) outage: Option<Outage>,
+    /// How many deliveries in ten thousand that wake others come when there is hardly time left for it.
+    pub(crate) late_wakes: u32,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
@@ -223,7 +225,7 @@ impl Outage {
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
         let from_ms = rng.i64(0..8_000);
-        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 9_900][rng.usize(0..3)] })
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 10_000][rng.usize(0..3)] })
     }
 
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
@@ -251,11 +253,14 @@ impl Swarm {
             rates.push(if is_on { Self::RATES[rate] * often / softened } else { 0 });
         }
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
-        Self { rates, skew_ms, kept: if rng.bool() { 600 } else { 0 }, outage: Outage::draw(&mut rng) }
+        let kept = if rng.bool() { 600 } else { 0 };
+        let outage = Outage::draw(&mut rng);
+        let late_wakes = if on_in_ten > 0 && rng.u32(0..4) == 0 { 4_000 } else { 0 };
+        Self { rates, skew_ms, kept, outage, late_wakes }
     }
 
     pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None }
+        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0 }
     }
 
     /// What strikes a call of this kind, if anything.

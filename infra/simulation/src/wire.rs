@@ -222,7 +222,13 @@ impl Call {
                 let tables = self.body["RequestItems"].as_object().into_iter().flat_map(|tables| tables.values());
                 tables.flat_map(|wanted| wanted["Keys"].as_array().into_iter().flatten()).map(address).collect()
             }
-            Class::Query => vec![short(self.body["ExpressionAttributeValues"].to_string().as_str())],
+            Class::Query => {
+                // Whatever the field is called, its names begin with a colon.
+                let mut fields = self.body.as_object().into_iter().flat_map(|fields| fields.values());
+                let asked =
+                    fields.find(|field| field.as_object().is_some_and(|f| f.keys().any(|key| key.starts_with(':'))));
+                asked.map(|asked| short(&asked.to_string())).into_iter().collect()
+            }
             Class::Put => vec![item(&self.body["Item"])],
             Class::Transact => self.body["TransactItems"].as_array().into_iter().flatten().map(action).collect(),
             Class::Send => {

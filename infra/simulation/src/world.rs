@@ -192,6 +192,28 @@ impl World {
     pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
         let mut rng = chance::at(self.faults, &point.who, point.call);
         let drawn = self.swarm.strike(&mut rng, class, self.now_ms() - self.start_ms);
+        self.settle(point, class, drawn, rng)
+    }
+
+    /// The same for a batch, of which it counts whether it wakes others.
+    pub(crate) fn strike_delivery(&self, point: &Point, event: &Value) -> Option<(Fault, fastrand::Rng)> {
+        let mut rng = chance::at(self.faults, &point.who, point.call);
+        let bodies = event["Records"].as_array().into_iter().flatten().filter_map(|record| record["body"].as_str());
+        let wakes = bodies.into_iter().any(|body| body.contains("\"wake\""));
+        let drawn = match chance::happens(&mut rng, self.swarm.late_wakes) && wakes {
+            true => Some(Fault::Delayed),
+            false => self.swarm.strike(&mut rng, Class::Delivery, self.now_ms() - self.start_ms),
+        };
+        self.settle(point, Class::Delivery, drawn, rng)
+    }
+
+    fn settle(
+        &self,
+        point: &Point,
+        class: Class,
+        drawn: Option<Fault>,
+        rng: fastrand::Rng,
+    ) -> Option<(Fault, fastrand::Rng)> {
         let forced = self.plan.forced.iter().find(|(at, _)| at == point).map(|(_, fault)| *fault);
         let fault = match forced {
             Some(fault) => fault,
