@@ -52,7 +52,7 @@ pub enum Teller {
 }
 
 impl Teller {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::Order => "order",
