@@ -112,7 +112,9 @@ impl AccountRun {
         let (last_number, last_balance) = (self.last_number, self.last_balance);
         self.last_number = entry.number;
         self.last_balance = entry.balance;
-        self.last_at = Some(entry.at);
+        if self.account.as_ref().is_none_or(|account| account.entries == entry.number) {
+            self.last_at = Some(entry.at);
+        }
         self.has_other_currency |= self.account.as_ref().is_some_and(|account| account.currency != entry.currency);
         let subject = format_args!("entry {} of account {}", entry.number, entry.customer);
         if last_number.checked_add(1) != Some(entry.number) {
