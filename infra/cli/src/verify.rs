@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     state: Which,
     #[command(flatten)]
-    deployed: deployed::Arguments,
+    deployed: deployed::OnAws,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {

@@ -23,14 +23,16 @@ use crate::messages::Notification;
 use crate::notices;
 use crate::orders::Order;
 
-/// 2^18 buckets take 6.5 MB. Of a hundred million orders and deposits some four hundred share one.
+/// 2^18 buckets take 8 MB. Of a hundred million orders and deposits some four hundred share one.
 pub const BUCKETS_BITS: u32 = 18;
+
+const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
 #[derive(Clone)]
 struct Bucket {
     left_over: u128,
     /// When the first of its orders is to be looked at.
-    due: Option<Timestamp>,
+    due: Timestamp,
     is_suspect: bool,
 }
 
@@ -66,7 +68,7 @@ impl Sketch {
     /// `chance` is fresh for each run; what was chosen to fit an earlier one does not fit this.
     pub fn new(chance: u128, bits: u32, until: Until) -> Self {
         let spread = Spread { factor: u64::try_from(chance >> 64).expect("half of it fits") | 1, bits };
-        let empty = Bucket { left_over: 0, due: None, is_suspect: false };
+        let empty = Bucket { left_over: 0, due: NEVER, is_suspect: false };
         Self { spread, key: chance.to_be_bytes(), until, buckets: vec![empty; 1 << bits] }
     }
 
@@ -88,8 +90,7 @@ impl Sketch {
 
     /// Where something is left over, or should have been looked at before `settled`.
     pub fn suspects(&self, settled: Timestamp) -> Suspects {
-        let is_suspect =
-            |bucket: &Bucket| bucket.is_suspect || bucket.left_over != 0 || bucket.due.is_some_and(|due| due < settled);
+        let is_suspect = |bucket: &Bucket| bucket.is_suspect || bucket.left_over != 0 || bucket.due < settled;
         Suspects { spread: self.spread, buckets: self.buckets.iter().map(is_suspect).collect() }
     }
 
@@ -132,9 +133,9 @@ impl Sketch {
         if is_wrong_alone(order, version) {
             self.suspect(&subject);
         }
-        let due = order.look_at.filter(|_| !order.state.has_ended());
+        let due = order.look_at.filter(|_| !order.state.has_ended()).unwrap_or(NEVER);
         let bucket = self.bucket(&subject);
-        bucket.due = [bucket.due, due].into_iter().flatten().min();
+        bucket.due = bucket.due.min(due);
         let charged = self.until.charged(order);
         if charged != 0 {
             let claim = self.claim("charge").id(order.id.digest()).id(order.customer.digest());

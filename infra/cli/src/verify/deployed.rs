@@ -16,7 +16,7 @@ const EXPORT: &str =
     "eval \"$(aws configure export-credentials --format env)\" sets them, with --profile NAME for another";
 
 #[derive(clap::Args)]
-pub(crate) struct Arguments {
+pub(crate) struct OnAws {
     /// Verify this table on AWS, read only; the stack's output TableName has its name
     #[arg(long, value_name = "NAME", conflicts_with = "state")]
     table: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct Deployed {
     pub(crate) read_units: Option<u32>,
 }
 
-impl Arguments {
+impl OnAws {
     /// `None` where no table is named.
     pub(crate) fn deployed(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Deployed>, Failure> {
         let Some(table) = self.table.clone() else { return Ok(None) };
@@ -142,11 +142,11 @@ impl Deployed {
 mod tests {
     use super::*;
 
-    fn named() -> Arguments {
-        Arguments { table: Some("t".to_owned()), region: None, endpoint_url: None, read_units: None, segments: None }
+    fn named() -> OnAws {
+        OnAws { table: Some("t".to_owned()), region: None, endpoint_url: None, read_units: None, segments: None }
     }
 
-    fn deployed(arguments: &Arguments, variables: &[(&str, &str)]) -> Result<Deployed, String> {
+    fn deployed(arguments: &OnAws, variables: &[(&str, &str)]) -> Result<Deployed, String> {
         let find =
             |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         match arguments.deployed(find) {
@@ -159,7 +159,7 @@ mod tests {
     const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
     const REGION: (&str, &str) = ("AWS_REGION", "eu-central-1");
 
-    fn refusal(arguments: &Arguments, variables: &[(&str, &str)]) -> String {
+    fn refusal(arguments: &OnAws, variables: &[(&str, &str)]) -> String {
         deployed(arguments, variables).err().expect("it is refused")
     }
 
@@ -169,7 +169,7 @@ mod tests {
         assert!(refusal(&named(), &[REGION]).contains("aws configure export-credentials"));
         assert!(refusal(&named(), &[REGION, KEYS[0]]).contains("AWS_SECRET_ACCESS_KEY is not set"));
         assert!(refusal(&named(), &[REGION, KEYS[1]]).contains("AWS_ACCESS_KEY_ID is not set"));
-        let nowhere = Arguments { endpoint_url: Some("127.0.0.1:4566".to_owned()), ..named() };
+        let nowhere = OnAws { endpoint_url: Some("127.0.0.1:4566".to_owned()), ..named() };
         assert!(refusal(&nowhere, &[]).contains("is no URL"));
     }
 
@@ -181,10 +181,10 @@ mod tests {
             (found.target.region.as_str(), found.segments, &found.target.endpoint_url),
             ("eu-central-1", 4, &None)
         );
-        let said = Arguments { region: Some("us-west-2".to_owned()), segments: Some(9), ..named() };
+        let said = OnAws { region: Some("us-west-2".to_owned()), segments: Some(9), ..named() };
         let found = deployed(&said, &[REGION, KEYS[0], KEYS[1]]).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!((found.target.region.as_str(), found.segments), ("us-west-2", 9));
-        let local = Arguments { endpoint_url: Some("http://127.0.0.1:4566".to_owned()), ..named() };
+        let local = OnAws { endpoint_url: Some("http://127.0.0.1:4566".to_owned()), ..named() };
         let found = deployed(&local, &[]).unwrap_or_else(|why| panic!("{why}"));
         assert!(found.segments == 1 && found.target.credentials.is_none());
     }

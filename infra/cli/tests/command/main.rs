@@ -8,3 +8,4 @@ mod looking;
 mod serving;
 mod support;
 mod tokens;
+mod verifying;
