@@ -61,7 +61,7 @@ impl Teller {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::Order => "order",

@@ -37,6 +37,10 @@ impl Digest {
         Some(Self(bytes.try_into().ok()?))
     }
 
+    pub(crate) const fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+
     /// The first byte, for spreading over shards.
     pub const fn first_byte(&self) -> u8 {
         self.0[0]

@@ -51,6 +51,11 @@ impl Timestamp {
         Self(self.0.saturating_add(length.0))
     }
 
+    #[must_use]
+    pub const fn before(self, length: Millis) -> Self {
+        Self(self.0.saturating_sub(length.0))
+    }
+
     /// Thirteen digits, so that the text sorts as the time does.
     pub fn sortable(self) -> String {
         format!("{:013}", self.0)

@@ -86,6 +86,35 @@ macro_rules! client {
     }};
 }
 
+/// Where a table is, for whoever reads it from a machine that is no Lambda.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub table: String,
+    pub region: String,
+    pub endpoint_url: Option<String>,
+    pub credentials: Option<crate::config::Credentials>,
+}
+
+/// A table to read at leisure: nobody waits for the answer, so a page may take its time over a slow line, and what is
+/// turned away for load is asked for again more patiently than a function could.
+pub fn table(target: Target, way: Way) -> crate::table::Table {
+    const TRIES: u32 = 10;
+    let mut builder = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(target.region))
+        .credentials_provider(given(target.credentials.as_ref()))
+        .retry_config(RetryConfig::standard().with_max_attempts(TRIES))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(5))
+                .operation_attempt_timeout(Duration::from_secs(30))
+                .build(),
+        )
+        .http_client(way.http);
+    builder.set_endpoint_url(target.endpoint_url);
+    crate::table::Table::new(aws_sdk_dynamodb::Client::from_conf(builder.build()), target.table)
+}
+
 impl Clients {
     pub fn new(config: &Config, way: Way) -> Self {
         let s3_config = config.clone();
@@ -109,7 +138,11 @@ impl Clients {
 }
 
 fn credentials(config: &Config) -> Credentials {
-    match &config.credentials {
+    given(config.credentials.as_ref())
+}
+
+fn given(credentials: Option<&crate::config::Credentials>) -> Credentials {
+    match credentials {
         Some(found) => Credentials::new(
             found.access_key_id.clone(),
             found.secret_access_key.clone(),

@@ -40,7 +40,7 @@ async fn play(stage: &mut Stage) -> Result<bool, Failure> {
     let app = stage.app();
     // Nothing is on its way any more, so there is nothing to be lenient about.
     let report = audit(app.store.table(), Now::Moment(app.now()), Millis(0), |_| {}).await?;
-    report::show(&report, app.config.terms.currency, stage.paint());
+    report::show(&report, Some(app.config.terms.currency), stage.paint());
     say("");
     Ok(report.findings.is_empty())
 }

@@ -36,6 +36,7 @@ Examples:
   paidonce env --format sam                 what `sam local invoke --env-vars` needs to reach the running server
   paidonce timeline ORDER                   how an order came to where it is, and what it waits for
   paidonce verify                           check every promise over the state, stopped or running
+  paidonce verify --table paidonce-table    the same over a deployed table, read only
 
 Exit codes: 0 all is well, 1 findings or a failure, 2 it was called wrongly.";
 
@@ -61,7 +62,7 @@ enum Tool {
     Token(token::Arguments),
     /// Show how an order came to where it is, and what it waits for
     Timeline(timeline::Arguments),
-    /// Check every promise over the state of a stopped or running server
+    /// Check every promise over the state of a stopped or running server, or over a deployed table
     Verify(verify::Arguments),
     /// Run a story that shows what is promised, and check it
     Demo,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::terminal::{Paint, say};
 
-pub(crate) fn to_json(report: &Report, currency: Currency) -> Value {
+pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
     let orders: serde_json::Map<_, _> =
         report.orders.iter().map(|(state, count)| (state.name().to_owned(), json!(count))).collect();
     let promises: Vec<_> = Promise::ALL
@@ -24,7 +24,8 @@ pub(crate) fn to_json(report: &Report, currency: Currency) -> Value {
         })
         .collect();
     json!({
-        "holds": report.findings.is_empty(),
+        "holds": report.findings.is_empty() && !report.is_cut,
+        "is_cut": report.is_cut,
         "promises": promises,
         "seen": {
             "accounts": report.accounts,
@@ -35,7 +36,7 @@ pub(crate) fn to_json(report: &Report, currency: Currency) -> Value {
             "deposits": report.deposits,
             "notifications": report.notifications,
             "unreadable": report.unreadable,
-            "currency": currency.code(),
+            "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
             "held": decimal(report.held, currency),
             "revenue": decimal(report.revenue, currency),
@@ -43,7 +44,7 @@ pub(crate) fn to_json(report: &Report, currency: Currency) -> Value {
     })
 }
 
-pub(crate) fn show(report: &Report, currency: Currency, paint: Paint) {
+pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
     let total: usize = report.orders.values().sum();
     let by_state: Vec<_> = report.orders.iter().map(|(state, count)| format!("{} {count}", state.name())).collect();
     let orders = if total == 0 { "0".to_owned() } else { format!("{total}  ({})", by_state.join(", ")) };
@@ -51,7 +52,10 @@ pub(crate) fn show(report: &Report, currency: Currency, paint: Paint) {
         (waiting, 0) => waiting.to_string(),
         (waiting, stalled) => format!("{waiting}, and {stalled} stalled"),
     };
-    let money = |minor| format!("{} {currency}", decimal(minor, currency));
+    let money = |minor| {
+        let code = currency.map_or("", Currency::code);
+        format!("{} {code}", decimal(minor, currency)).trim_end().to_owned()
+    };
     let mut seen = vec![
         ("accounts", report.accounts.to_string()),
         ("entries", report.entries.to_string()),
@@ -86,17 +90,23 @@ pub(crate) fn show(report: &Report, currency: Currency, paint: Paint) {
             say(format_args!("               {}: {}", paint.bold(&finding.subject), finding.says));
         }
     }
+    if report.is_cut {
+        let count = report.findings.len();
+        say("");
+        say(paint.red(format_args!("  there is more to find than the {count} findings that are listed")));
+    }
 }
 
 fn of(report: &Report, promise: Promise) -> impl Iterator<Item = &Finding> {
     report.findings.iter().filter(move |finding| finding.promise == promise)
 }
 
-/// Sums of many accounts, which may be more than one account can hold, and below zero where something is wrong.
-fn decimal(minor: i128, currency: Currency) -> String {
+/// Sums of many accounts, which may be more than one account can hold, and below zero where something is wrong. Where
+/// nothing names a currency there is no money.
+fn decimal(minor: i128, currency: Option<Currency>) -> String {
     let sign = if minor < 0 { "-" } else { "" };
     let minor = minor.unsigned_abs();
-    match currency.digits() {
+    match currency.map_or(0, Currency::digits) {
         0 => format!("{sign}{minor}"),
         digits => {
             let unit = 10_u128.pow(digits);
@@ -111,7 +121,7 @@ mod tests {
 
     #[test]
     fn sums_are_shown_in_the_currency() {
-        let shown = |minor, code| decimal(minor, Currency::from_code(code).unwrap());
+        let shown = |minor, code| decimal(minor, Some(Currency::from_code(code).unwrap()));
         assert_eq!(shown(150_099, "EUR"), "1500.99");
         assert_eq!(shown(-5, "EUR"), "-0.05");
         assert_eq!(shown(7, "JPY"), "7");

@@ -20,7 +20,7 @@ use domain::orders::Resource;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(super) type Attributes = HashMap<String, AttributeValue>;
+pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
 pub(super) const FORMAT: u32 = 1;

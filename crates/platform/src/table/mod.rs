@@ -21,9 +21,11 @@ use aws_sdk_dynamodb::types::{
 };
 use domain::books::{Change, Kept, Key, Version};
 
-use codec::{Attributes, encode, key_attributes};
+pub(crate) use codec::Attributes;
 pub use codec::{CodecError, Stored, decode};
+use codec::{encode, key_attributes};
 pub use query::{Page, Place};
+pub(crate) use query::{Scanned, Segment};
 
 /// More than this in one transaction is not taken by the service.
 pub const ACTIONS: usize = 100;

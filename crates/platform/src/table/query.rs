@@ -1,7 +1,7 @@
 //! The queries: a statement, an inbox, a queue of waiters, an owner's orders, what is due, and everything for `verify`.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use data_encoding::BASE64URL_NOPAD;
 use domain::Timestamp;
 use domain::accounts::Entry;
@@ -33,6 +33,20 @@ impl Place {
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?;
         String::from_utf8(bytes).ok().filter(|text| !text.is_empty() && text.len() <= 200).map(Self)
     }
+}
+
+/// One of the parts that a table is read in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: i32,
+    pub(crate) of: i32,
+}
+
+/// A page of what is there, item by item readable or not.
+pub(crate) struct Scanned {
+    pub(crate) items: Vec<Result<Stored, CodecError>>,
+    pub(crate) next: Option<Attributes>,
+    pub(crate) read_units: f64,
 }
 
 impl Table {
@@ -175,22 +189,44 @@ impl Table {
 
     pub const LOOK_SHARDS: u8 = codec::LOOK_SHARDS;
 
-    /// Everything, page by page, for `verify` alone.
-    pub(crate) async fn scan(
-        &self,
-        from: Option<Attributes>,
-    ) -> Result<(Vec<Result<Stored, CodecError>>, Option<Attributes>), ReadError> {
+    /// Everything of one segment, page by page, for `verify` alone.
+    pub(crate) async fn scan(&self, part: Segment, limit: i32, from: Option<Attributes>) -> Result<Scanned, ReadError> {
         let answer = self
             .client
             .scan()
             .table_name(&self.name)
             .consistent_read(true)
+            .set_segment((part.of > 1).then_some(part.number))
+            .set_total_segments((part.of > 1).then_some(part.of))
+            .limit(limit)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .set_exclusive_start_key(from)
             .send()
             .await
             .map_err(unavailable)?;
+        let read_units = answer.consumed_capacity.and_then(|consumed| consumed.capacity_units).unwrap_or_default();
         let items = answer.items.unwrap_or_default().into_iter().map(decode).collect();
-        Ok((items, answer.last_evaluated_key))
+        Ok(Scanned { items, next: answer.last_evaluated_key, read_units })
+    }
+
+    /// An account and its entries by number, page by page, strongly consistent.
+    pub(crate) async fn account(
+        &self,
+        customer: &CustomerId,
+        limit: i32,
+        from: Option<Attributes>,
+    ) -> Result<Scanned, ReadError> {
+        let query = self.partition(&codec::account(customer)).consistent_read(true).limit(limit);
+        let answer = query.set_exclusive_start_key(from).send().await.map_err(unavailable)?;
+        let items = answer.items.unwrap_or_default().into_iter().map(decode).collect();
+        Ok(Scanned { items, next: answer.last_evaluated_key, read_units: 0.0 })
+    }
+
+    /// How many items the service counted when it last did, some hours ago; and so that the table is there at all.
+    pub async fn counted(&self) -> Result<u64, ReadError> {
+        let answer = self.client.describe_table().table_name(&self.name).send().await.map_err(unavailable)?;
+        let count = answer.table.and_then(|table| table.item_count).unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     fn partition(&self, pk: &str) -> QueryFluentBuilder {

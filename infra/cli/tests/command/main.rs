@@ -11,3 +11,4 @@ mod looking;
 mod serving;
 mod support;
 mod tokens;
+mod verifying;
