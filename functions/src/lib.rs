@@ -5,6 +5,7 @@ mod advance_orders;
 mod authorize;
 mod deposit;
 mod get_account;
+mod get_description;
 mod get_order;
 mod get_timeline;
 mod list_entries;
@@ -47,6 +48,7 @@ functions! {
     "get-order" => http get_order;
     "get-timeline" => http get_timeline;
     "list-notifications" => http list_notifications;
+    "get-description" => http get_description;
     "authorize" => event authorize;
     "relay" => event relay;
     "advance-orders" => event advance_orders;

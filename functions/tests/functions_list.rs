@@ -9,45 +9,135 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use domain::Refusal;
 use domain::ids::CustomerId;
 use domain::messages::{Message, Notification, WorkMessage};
 use local_cloud::CallRecord;
-use platform::http::context;
+use local_system::System;
+use platform::http::{Problem, context};
 use platform::stream;
 use platform::tokens::{Audience, Claims, SigningKey};
+use platform::verify::{Now, audit};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
 use support::{START_MS, promises_hold, system, system_with, user};
 
-/// What each fixture comes to in a system where nothing has happened yet.
-const ANSWERS: &[(&str, Expected)] = &[
-    ("open-account", Expected::Status(201)),
-    ("get-account", Expected::Status(404)),
-    ("list-entries", Expected::Status(200)),
-    ("deposit", Expected::Status(201)),
-    ("place-order", Expected::Status(201)),
-    ("list-orders", Expected::Status(200)),
-    ("get-order", Expected::Status(404)),
-    ("get-timeline", Expected::Status(404)),
-    ("list-notifications", Expected::Status(200)),
-    ("authorize", Expected::Answer(r#"{"isAuthorized":false}"#)),
-    ("relay", Expected::Answer(r#"{"batchItemFailures":[]}"#)),
-    ("advance-orders", Expected::Answer(r#"{"batchItemFailures":[]}"#)),
-    ("notify", Expected::Answer(r#"{"batchItemFailures":[]}"#)),
-    ("sweep", Expected::Answer(r#"{"looked":0}"#)),
-    ("recover.dead-updates", Expected::Answer(r#"{"batchItemFailures":[]}"#)),
-    ("recover.dead-notifications", Expected::Answer(r#"{"batchItemFailures":[]}"#)),
-    ("recover.failed-record", Expected::Answer(r#"{"taken_up":0}"#)),
-    ("recover.every-hour", Expected::Answer(r#"{"taken_up":0}"#)),
+/// What every fixture comes to, over what those before it made.
+const CASES: &[Case] = &[
+    // One for each trigger.
+    alone("open-account", Status(201)),
+    alone("get-account", Refused(404, "account_not_found")),
+    alone("list-entries", Status(200)),
+    alone("deposit", Status(201)),
+    alone("place-order", Status(201)),
+    alone("list-orders", Status(200)),
+    after(&["place-order"], "get-order", Status(200)),
+    after(&["place-order"], "get-timeline", Status(200)),
+    alone("list-notifications", Status(200)),
+    alone("get-description", Status(200)),
+    alone("authorize", Answer(r#"{"isAuthorized":false}"#)),
+    alone("relay", Answer(NONE_FAILED)),
+    after(&["deposit", "place-order"], "advance-orders", Answer(NONE_FAILED)),
+    alone("notify", Answer(NONE_FAILED)),
+    alone("sweep", Answer(r#"{"looked":0}"#)),
+    alone("recover.dead-updates", Answer(NONE_FAILED)),
+    alone("recover.dead-notifications", Answer(NONE_FAILED)),
+    alone("recover.failed-record", Answer(r#"{"taken_up":0}"#)),
+    alone("recover.every-hour", Answer(r#"{"taken_up":0}"#)),
+    // Who calls.
+    alone("authorize.no-token", Answer(r#"{"isAuthorized":false}"#)),
+    alone("authorize.expired", Answer(r#"{"isAuthorized":false}"#)),
+    alone("get-account.token-expired", Refused(401, "unauthorized")),
+    alone("list-orders.caller-unnamed", Refused(401, "unauthorized")),
+    // What is wrong with the request.
+    alone("place-order.key-missing", Refused(400, "idempotency_key_missing")),
+    alone("place-order.key-malformed", Refused(400, "idempotency_key_malformed")),
+    alone("place-order.not-named-json", Refused(415, "content_type_unsupported")),
+    alone("place-order.body-not-utf8", Refused(400, "body_not_utf8")),
+    alone("place-order.json-malformed", Refused(400, "json_malformed")),
+    alone("place-order.body-not-an-object", Refused(400, "body_not_an_object")),
+    alone("place-order.field-twice", Refused(422, "field_duplicate")),
+    alone("place-order.field-unknown", Refused(422, "field_unknown")),
+    alone("place-order.amount-missing", Refused(422, "field_missing")),
+    alone("deposit.amount-of-wrong-type", Refused(422, "field_wrong_type")),
+    alone("place-order.half-a-character", Refused(422, "text_malformed")),
+    alone("list-orders.parameter-unknown", Refused(400, "parameter_unknown")),
+    alone("list-entries.limit-malformed", Refused(400, "limit_malformed")),
+    alone("list-notifications.cursor-malformed", Refused(400, "cursor_malformed")),
+    // What is refused.
+    alone("place-order.amount-malformed", Refused(422, "amount_malformed")),
+    alone("deposit.amount-with-sign", Refused(422, "amount_has_sign")),
+    alone("deposit.amount-with-exponent", Refused(422, "amount_has_exponent")),
+    alone("place-order.amount-with-too-many-digits", Refused(422, "amount_too_precise")),
+    alone("deposit.amount-too-large", Refused(422, "amount_too_large")),
+    alone("deposit.amount-zero", Refused(422, "amount_not_positive")),
+    after(&["deposit"], "deposit.balance-too-large", Refused(422, "balance_too_large")),
+    alone("open-account.currency-unknown", Refused(422, "currency_unknown")),
+    alone("open-account.currency-of-another-stack", Refused(422, "currency_not_of_this_stack")),
+    alone("place-order.description-too-long", Refused(422, "description_too_long")),
+    alone("place-order.description-with-line-break", Refused(422, "description_has_control_characters")),
+    alone("place-order.if-unpaid-unknown", Refused(422, "if_unpaid_unknown")),
+    after(&["place-order"], "place-order.key-reused", Refused(422, "key_used_for_another_request")),
+    after(&["deposit"], "deposit.key-reused", Refused(422, "key_used_for_another_request")),
+    after(&["deposit"], "get-account.not-found", Refused(404, "account_not_found")),
+    after(&["place-order"], "get-order.not-found", Refused(404, "order_not_found")),
+    after(&["place-order"], "get-order.of-another", Refused(404, "order_not_found")),
+    after(&["place-order"], "get-timeline.not-found", Refused(404, "order_not_found")),
+    // What comes in by itself and is not as it should be. What nobody can read is kept for a person; a record that
+    // is not relayed is named, and comes again.
+    alone("advance-orders.malformed-message", Answer(NONE_FAILED)),
+    alone("advance-orders.unknown-order", Answer(NONE_FAILED)),
+    alone("notify.malformed-message", Answer(NONE_FAILED)),
+    alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
+    alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
+    alone("relay.unreadable-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007005"}]}"#)),
+    alone("relay.newer-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007006"}]}"#)),
+    alone("relay.events-on-a-deposit", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007007"}]}"#)),
 ];
+
+/// Codes that no fixture shows, and why.
+const NOT_SHOWN: &[(&str, &str)] = &[
+    ("body_too_large", "a fixture of 64 KiB of filling says no more than tests/refusals.rs does"),
+    ("try_again", "it takes rivals that are faster sixteen times in a row"),
+    ("outcome_unknown", "it takes a table that does not answer"),
+    ("internal_error", "it takes an item in the table that cannot be read"),
+];
+
+/// Fixtures that leave a message behind which nobody can read.
+const KEPT_FOR_A_PERSON: &[&str] =
+    &["advance-orders.malformed-message", "notify.malformed-message", "recover.dead-notifications.malformed-message"];
+
+/// The public half of the key that signed the token in `authorize.expired.json`.
+const KEY_OF_THE_EXPIRED: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"b_vu4mDTBUxyUVs9FWb2g2PoJ7uPlpcuW_P5Wv3wppU"}]}"#;
+
+const NONE_FAILED: &str = r#"{"batchItemFailures":[]}"#;
+
+struct Case {
+    fixture: &'static str,
+    after: &'static [&'static str],
+    comes_to: Expected,
+}
+
+const fn alone(fixture: &'static str, comes_to: Expected) -> Case {
+    after(&[], fixture, comes_to)
+}
+
+const fn after(after: &'static [&'static str], fixture: &'static str, comes_to: Expected) -> Case {
+    Case { fixture, after, comes_to }
+}
 
 #[derive(Clone, Copy)]
 enum Expected {
     /// Of an answer over HTTP.
     Status(u16),
+    /// A problem with this status and this code.
+    Refused(u16, &'static str),
     /// The whole answer.
     Answer(&'static str),
 }
+
+use Expected::{Answer, Refused, Status};
 
 /// A function as the template has it.
 struct Declared {
@@ -151,55 +241,138 @@ fn every_function_has_a_trigger_and_every_trigger_a_fixture() {
     }
     let files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let there: BTreeSet<String> = files
+        .filter(|file| file != "README.md")
         .map(|file| file.strip_suffix(".json").unwrap_or_else(|| panic!("{file} is no fixture")).to_owned())
         .collect();
-    assert_eq!(there, wanted, "left: the files under events/; right: the template's triggers");
-    let answered: BTreeSet<String> = ANSWERS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(answered, wanted, "left: the table in this test; right: the template's triggers");
+    let missing: Vec<_> = wanted.difference(&there).collect();
+    assert!(missing.is_empty(), "triggers without a fixture: {missing:?}");
+    let in_the_table: BTreeSet<String> = CASES.iter().map(|case| case.fixture.to_owned()).collect();
+    assert_eq!(there, in_the_table, "left: the files under events/; right: the table in this test");
+    assert_eq!(in_the_table.len(), CASES.len(), "a fixture is in the table twice");
+    for more in there.difference(&wanted) {
+        let of_a_trigger = wanted.iter().any(|trigger| more.starts_with(&format!("{trigger}.")));
+        assert!(of_a_trigger, "{more} is of no trigger: name it TRIGGER'S FIXTURE.WHAT IT SHOWS");
+    }
 }
 
 #[test]
-fn a_call_is_of_the_route_that_the_template_gives_its_function() {
+fn every_code_has_a_fixture_or_a_reason_why_not() {
+    let shown: BTreeMap<&str, u16> = CASES
+        .iter()
+        .filter_map(|case| match case.comes_to {
+            Refused(status, code) => Some((code, status)),
+            _ => None,
+        })
+        .collect();
+    let not_shown: BTreeSet<&str> = NOT_SHOWN.iter().map(|(code, _)| *code).collect();
+    let all = Refusal::CODES.iter().chain(Problem::OF_REQUESTS.iter().map(|(code, _)| code));
+    for code in all {
+        assert!(shown.contains_key(code) != not_shown.contains(code), "{code} has a fixture, or a reason why not");
+    }
+    assert_eq!(shown.len() + not_shown.len(), Refusal::CODES.len() + Problem::OF_REQUESTS.len(), "a code that is none");
+}
+
+#[test]
+fn a_call_is_as_api_gateway_hands_it_over() {
     let template: Yaml = serde_norway::from_str(local_system::TEMPLATE).unwrap();
-    for function in declared() {
-        for (trigger, fixture) in function.triggers.iter().zip(fixtures_of(&function)) {
-            let declared =
-                &template["Resources"][function.logical_id.as_str()]["Properties"]["Events"][trigger.as_str()];
-            if declared["Type"] != "HttpApi" {
-                continue;
-            }
-            let route =
-                format!("{} {}", text(&declared["Properties"]["Method"]), text(&declared["Properties"]["Path"]));
-            let event = event(&fixture);
-            assert_eq!((&event["routeKey"], &event["requestContext"]["routeKey"]), (&json!(route), &json!(route)));
-            let path = event["pathParameters"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .fold(route, |path, (name, value)| path.replace(&format!("{{{name}}}"), value.as_str().unwrap()));
-            let (_, path) = path.split_once(' ').unwrap();
-            assert_eq!(event["rawPath"], path, "{fixture}");
+    let functions = declared();
+    for case in CASES {
+        let function = of(&functions, case.fixture);
+        let [trigger] = &function.triggers[..] else { continue };
+        let declared = &template["Resources"][function.logical_id.as_str()]["Properties"]["Events"][trigger.as_str()];
+        if declared["Type"] != "HttpApi" {
+            continue;
+        }
+        let fixture = case.fixture;
+        let route = format!("{} {}", text(&declared["Properties"]["Method"]), text(&declared["Properties"]["Path"]));
+        let event = event(fixture);
+        assert_eq!((&event["routeKey"], &event["requestContext"]["routeKey"]), (&json!(route), &json!(route)));
+        let path = event["pathParameters"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .fold(route, |path, (name, value)| path.replace(&format!("{{{name}}}"), value.as_str().unwrap()));
+        let (_, path) = path.split_once(' ').unwrap();
+        assert_eq!(event["rawPath"], path, "{fixture}");
+
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let usual = self::event(&function.handler);
+        let mut expected = names(&usual);
+        if event["rawQueryString"] != "" {
+            expected.insert("queryStringParameters".to_owned());
+        }
+        if event["headers"]["content-length"] != "0" {
+            expected.insert("body".to_owned());
+        }
+        assert_eq!(names(&event), expected, "{fixture}");
+        assert_eq!(names(&event["requestContext"]), names(&usual["requestContext"]), "{fixture}");
+        if let Some(body) = event["body"].as_str() {
+            let length =
+                if event["isBase64Encoded"] == true { body.trim_end_matches('=').len() * 3 / 4 } else { body.len() };
+            assert_eq!(event["headers"]["content-length"], length.to_string(), "{fixture}");
         }
     }
 }
 
+/// The function of a fixture, which its name begins with.
+fn of<'a>(functions: &'a [Declared], fixture: &str) -> &'a Declared {
+    let handler = fixture.split('.').next();
+    functions.iter().find(|function| Some(function.handler.as_str()) == handler).unwrap()
+}
+
 #[tokio::test(start_paused = true)]
-async fn every_fixture_is_taken_by_its_function() {
-    for function in declared() {
-        for fixture in fixtures_of(&function) {
-            let system = system();
-            let answer = system.cloud.invoke(&function.logical_id, event(&fixture)).await;
+async fn every_fixture_comes_to_what_the_table_says() {
+    let functions = declared();
+    for Case { fixture, after, comes_to } in CASES {
+        let system = system_with(|mut options| {
+            options.parameters.insert("TokenKeys".to_owned(), KEY_OF_THE_EXPIRED.to_owned());
+            options
+        });
+        let invoke = async |fixture: &str| {
+            let answer = system.cloud.invoke(&of(&functions, fixture).logical_id, event(fixture)).await;
             let answer = answer.unwrap_or_else(|error| panic!("{fixture}: {error}"));
-            let (_, expected) = ANSWERS.iter().find(|(name, _)| *name == fixture).unwrap();
-            match expected {
-                Expected::Status(status) => assert_eq!(answer["statusCode"], *status, "{fixture}: {answer}"),
-                Expected::Answer(whole) => {
-                    assert_eq!(answer, serde_json::from_str::<Value>(whole).unwrap(), "{fixture}");
-                }
-            }
             system.settled().await;
+            answer
+        };
+        let state = async || platform::verify::fingerprint(system.app().store.table()).await.unwrap();
+        for before in *after {
+            invoke(before).await;
         }
+        let before = state().await;
+        let answer = invoke(fixture).await;
+        match comes_to {
+            Status(status) => assert_eq!(answer["statusCode"], *status, "{fixture}: {answer}"),
+            Refused(status, code) => {
+                let problem: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+                let said = (&answer["statusCode"], &problem["status"], &problem["code"]);
+                assert_eq!(said, (&json!(status), &json!(status), &json!(code)), "{fixture}");
+                assert_eq!(state().await, before, "{fixture} is refused and has changed something");
+            }
+            Answer(whole) => assert_eq!(answer, serde_json::from_str::<Value>(whole).unwrap(), "{fixture}"),
+        }
+        assert_eq!(unreadable(&system).await, usize::from(KEPT_FOR_A_PERSON.contains(fixture)), "{fixture}");
     }
+}
+
+/// How many messages are kept that nobody can read.
+async fn unreadable(system: &System) -> usize {
+    let now = Now::Moment(system.app().now());
+    audit(system.app().store.table(), now, domain::Millis(0), |_| {}).await.unwrap().unreadable
+}
+
+/// It is for its age alone that the token is not believed.
+#[tokio::test(start_paused = true)]
+async fn the_expired_token_was_believed_before() {
+    let cloud = local_cloud::Options::new(
+        local_cloud::Storage::Memory,
+        local_cloud::Clock::starting_at(START_MS - 3_600_000),
+        7,
+    );
+    let mut options = local_system::Options::new(cloud);
+    options.parameters.insert("TokenKeys".to_owned(), KEY_OF_THE_EXPIRED.to_owned());
+    let system = System::start(options).unwrap();
+    let answer = system.cloud.invoke("Authorize", event("authorize.expired")).await.unwrap();
+    assert_eq!((&answer["isAuthorized"], &answer["context"]["subject"]), (&json!(true), &json!("alice")));
 }
 
 /// Replayed in the order in which they happened, the fixtures are one story: each names what those before it made.
@@ -433,6 +606,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("GetOrder", "get-order"),
         ("GetTimeline", "get-timeline"),
         ("ListNotifications", "list-notifications"),
+        ("GetDescription", "get-description"),
         ("Recover", "recover.dead-updates"),
         ("Recover", "recover.dead-notifications"),
         ("Recover", "recover.every-hour"),

@@ -52,6 +52,15 @@ pub enum Teller {
 }
 
 impl Teller {
+    /// Which kind of teller an item is, and which one of them. Most items tell nothing.
+    pub const fn of(key: &Key) -> Option<(Self, Digest)> {
+        match key {
+            Key::Account(customer) => Some((Self::Account, *customer.digest())),
+            Key::Order(order) => Some((Self::Order, *order.digest())),
+            Key::Entry(..) | Key::Deposit(_) | Key::Waiting(..) | Key::Notification(..) | Key::Unreadable(_) => None,
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -73,11 +82,7 @@ impl EventId {
     /// # Panics
     /// For an item that tells nothing: which ones do is fixed in the code, not in data.
     pub fn new(key: &Key, version: Version, index: u32) -> Self {
-        let (teller, id) = match key {
-            Key::Account(customer) => (Teller::Account, *customer.digest()),
-            Key::Order(order) => (Teller::Order, *order.digest()),
-            other => panic!("{other:?} is no item that tells events"),
-        };
+        let (teller, id) = Teller::of(key).unwrap_or_else(|| panic!("{key:?} is no item that tells events"));
         Self { teller, id, version, index }
     }
 

@@ -19,7 +19,7 @@ pub enum Refusal {
     AmountNotPositive,
     #[error("The balance would be larger than can be counted.")]
     BalanceTooLarge,
-    #[error("That is no currency code of ISO 4217, such as EUR.")]
+    #[error("That is no currency code of ISO 4217, such as USD.")]
     CurrencyUnknown,
     #[error("Everything here is in {stack}.")]
     CurrencyNotOfThisStack { stack: Currency },

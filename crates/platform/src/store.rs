@@ -12,12 +12,16 @@ use std::time::Duration;
 
 use domain::books::{Books, Halt, Key};
 use domain::{Refusal, Timestamp};
+use tokio::time::Instant;
 
 use crate::runtime::Clock;
 use crate::table::{CodecError, CommitError, Committed, ReadError, Stored, Table};
 
-/// Tries of one decision before the work is handed back. With their pauses they fit into every function's time limit.
+/// Tries of one decision before the work is handed back.
 const TRIES: u32 = 16;
+/// No try begins later than this. The tries of a call, which the SDK makes by itself, and the reading back after it
+/// still fit into the shortest time limit of a function, ten seconds, so that the caller hears it from us.
+const PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE_MS: u64 = 8;
 const LONGEST_PAUSE_MS: u64 = 400;
 /// Items that a decision may ask for beyond those that it was given. More is a decision that goes in circles.
@@ -35,8 +39,8 @@ pub struct Store {
 pub enum Failure {
     #[error("{0}")]
     Refused(Refusal),
-    /// Others were faster every time. Nothing was done; it may be tried again.
-    #[error("others changed the same things {TRIES} times in a row")]
+    /// Others were faster, or it was turned away, every time. Nothing was done; it may be tried again.
+    #[error("others changed the same things, or there was too much to do, again and again")]
     Contended,
     /// The table did not answer. It may have been done; trying again finds out.
     #[error("{0}")]
@@ -118,12 +122,14 @@ impl Store {
         needs: Needs,
         decide: impl Fn(&mut Books, Timestamp) -> Result<T, Halt>,
     ) -> Result<T, Failure> {
+        let began = Instant::now();
         let mut known: BTreeMap<Key, Option<Stored>> = self.table.load(&needs.load).await?;
         known.extend(needs.presumed_absent.into_iter().map(|key| (key, None)));
         known.extend(needs.laid.into_iter().map(|(key, stored)| (key, Some(stored))));
         let mut tried: Vec<(String, T)> = Vec::new();
         let mut unanswered = None;
-        for attempt in 0..TRIES {
+        let mut attempt = 0;
+        while attempt < TRIES && (attempt == 0 || began.elapsed() < PATIENCE) {
             let (books, answer) = self.try_decide(&mut known, &decide).await?;
             let changes = books.changes();
             let commit = self.fresh_id();
@@ -154,6 +160,7 @@ impl Store {
                 }
             }
             self.pause(attempt).await;
+            attempt += 1;
         }
         Err(unanswered.map_or(Failure::Contended, Failure::Unavailable))
     }

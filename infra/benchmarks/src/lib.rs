@@ -16,4 +16,4 @@ mod scene;
 pub use capacity::{Budget, ItemSize, Report, Row, capacity};
 pub use error::Error;
 pub use latency::{LatencyOptions, LatencyReport, Spread, latency};
-pub use meter::Counted;
+pub use meter::{Call, Calls, Counted, Meter};

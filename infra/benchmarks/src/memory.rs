@@ -17,7 +17,7 @@ const IDLE_FOR: Duration = Duration::from_secs(2);
 /// The resident memory of `serve`, in KiB.
 pub(crate) async fn of_idle_serve(binary: &Path) -> Result<u64, Error> {
     let mut serve = Command::new(binary);
-    serve.args(["serve", "--ephemeral", "--port", "0", "--quiet"]);
+    serve.args(["serve", "--ephemeral", "--port", "0", "--aws-port", "0", "--quiet"]);
     of_idle(serve).await
 }
 

@@ -1,7 +1,8 @@
 //! What calls to the table cost, in the units that they are billed by.
 //!
 //! The functions do not ask what a call consumed; it is nothing to them. So this stands between their SDK clients and
-//! the local cloud, adds that one question to each request and sums up the answers. How they are counted:
+//! the services, adds that one question to each request, notes what passes and sums up the answers. How they are
+//! counted:
 //!
 //! - A write is a unit for each started kilobyte of the larger of the item before and after. In a transaction it is
 //!   two, and so is a condition check, also of an item that is not there.
@@ -24,14 +25,14 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use local_cloud::Connector;
-use local_system::Network;
+use aws_smithy_types::byte_stream::ByteStream;
+use platform::aws::SharedHttpClient;
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::item;
 
-const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+const DYNAMODB: &str = "DynamoDB_20120810";
 
 /// What some calls consumed of the table and its indexes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,37 +43,97 @@ pub struct Counted {
     pub round_trips: u32,
 }
 
-/// Sums up what passes through the networks that it made. Clones share the sum.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Meter(Arc<Mutex<Reading>>);
-
-#[derive(Debug, Default)]
-struct Reading {
-    counted: Counted,
-    unaccounted: Option<String>,
+/// One call to a service that speaks JSON, which is all of them but S3.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// As the service names itself in the protocol: `DynamoDB_20120810`, `AmazonSQS`, `AWSEvents`.
+    pub service: String,
+    pub operation: String,
+    pub request: Value,
+    /// The status and the body. `None` is a call whose answer did not come.
+    pub answer: Option<(u16, Value)>,
 }
 
+/// The calls that were made between two looks, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Vec<Call>);
+
+/// Notes what passes through the networks that it stands before. Clones share what is noted.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<Calls>>);
+
 impl Meter {
-    pub(crate) fn network(&self) -> Network {
-        let meter = self.clone();
-        Arc::new(move |connector| platform::aws::shared(Metered { connector, meter: meter.clone() }))
+    /// The same way to the services, with the meter at its door.
+    pub fn before(&self, network: SharedHttpClient) -> SharedHttpClient {
+        platform::aws::shared(Metered { network, meter: self.clone() })
     }
 
     /// What came together since the last time, and begins anew.
-    pub(crate) fn take(&self) -> Result<Counted, Error> {
-        let reading = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        match reading.unaccounted {
-            None => Ok(reading.counted),
-            Some(call) => Err(Error::Unaccounted(call)),
+    pub fn take(&self) -> Calls {
+        std::mem::take(&mut *self.noted())
+    }
+
+    fn note(&self, call: Call) {
+        self.noted().0.push(call);
+    }
+
+    fn noted(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Calls {
+    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.0.iter()
+    }
+
+    /// What all of it consumed, if that is known of every call.
+    pub fn counted(&self) -> Result<Counted, Error> {
+        match self.counted_as_far_as_known() {
+            (counted, None) => Ok(counted),
+            (_, Some(call)) => Err(Error::Unaccounted(call)),
         }
     }
 
-    fn note(&self, operation: &str, request: &Value, status: u16, answer: &Value) {
-        let mut reading = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.counted.round_trips += 1;
-        match consumed(operation, request, status, answer) {
-            Some((write_units, read_units)) => reading.counted.add(write_units, read_units),
-            None => reading.unaccounted = Some(format!("{operation} was answered with {status}: {answer}")),
+    /// What it consumed at least, and the last call of which that is not known.
+    pub fn counted_as_far_as_known(&self) -> (Counted, Option<String>) {
+        let (mut counted, mut unaccounted) = (Counted::default(), None);
+        for call in self.iter().filter(|call| call.service == DYNAMODB) {
+            counted.round_trips += 1;
+            match consumed(call) {
+                Some((write_units, read_units)) => counted.add(write_units, read_units),
+                None => unaccounted = Some(call.unaccounted()),
+            }
+        }
+        (counted, unaccounted)
+    }
+}
+
+impl Call {
+    /// The answer, if it was what was asked for.
+    pub fn done(&self) -> Option<&Value> {
+        self.answer.as_ref().filter(|(status, _)| *status == 200).map(|(_, body)| body)
+    }
+
+    /// The items that it wrote into the table, in the wire's JSON.
+    pub fn written(&self) -> Vec<&Value> {
+        if self.service != DYNAMODB || self.done().is_none() {
+            return Vec::new();
+        }
+        match self.operation.as_str() {
+            "PutItem" => self.request.get("Item").into_iter().collect(),
+            "TransactWriteItems" => {
+                let actions = self.request["TransactItems"].as_array().into_iter().flatten();
+                actions.filter_map(|action| action.get("Put")?.get("Item")).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn unaccounted(&self) -> String {
+        match &self.answer {
+            Some((status, body)) => format!("{} was answered with {status}: {body}", self.operation),
+            None => format!("{} was not answered", self.operation),
         }
     }
 }
@@ -86,8 +147,9 @@ impl Counted {
 }
 
 /// Write and read units of one call.
-fn consumed(operation: &str, request: &Value, status: u16, answer: &Value) -> Option<(f64, f64)> {
-    if status == 200 {
+fn consumed(Call { operation, request, answer, .. }: &Call) -> Option<(f64, f64)> {
+    let (status, answer) = answer.as_ref()?;
+    if *status == 200 {
         let consumed = answer.get("ConsumedCapacity")?;
         let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
         let mut sum = Counted::default();
@@ -127,22 +189,47 @@ fn of_table(operation: &str, table: &Value) -> Option<(f64, f64)> {
     }
 }
 
-/// The local cloud, with a meter at its door.
+/// A network with a meter at its door.
 #[derive(Clone, Debug)]
 struct Metered {
-    connector: Connector,
+    network: SharedHttpClient,
     meter: Meter,
 }
 
-impl Metered {
+/// One of the network's connectors, behind the meter.
+#[derive(Clone, Debug)]
+struct MeteredConnector {
+    connector: SharedHttpConnector,
+    meter: Meter,
+}
+
+impl MeteredConnector {
     async fn answer(&self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let target = request.headers().get("x-amz-target").and_then(|target| target.strip_prefix(TARGET_PREFIX));
-        let Some(operation) = target.map(str::to_owned) else { return self.connector.call(request).await };
+        let target = request.headers().get("x-amz-target").and_then(|target| target.split_once('.'));
+        let Some((service, operation)) = target else { return self.connector.call(request).await };
+        let (service, operation) = (service.to_owned(), operation.to_owned());
         let mut asked = json(request.body())?;
-        asked["ReturnConsumedCapacity"] = "INDEXES".into();
-        *request.body_mut() = SdkBody::from(asked.to_string());
-        let answer = self.connector.call(request).await?;
-        self.meter.note(&operation, &asked, answer.status().as_u16(), &json(answer.body())?);
+        if service == DYNAMODB {
+            asked["ReturnConsumedCapacity"] = "INDEXES".into();
+            let body = asked.to_string();
+            if request.headers().contains_key("content-length") {
+                request.headers_mut().insert("content-length", body.len().to_string());
+            }
+            *request.body_mut() = SdkBody::from(body);
+        }
+        let noted = |answer| self.meter.note(Call { service, operation, request: asked, answer });
+        let mut answer = match self.connector.call(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                noted(None);
+                return Err(error);
+            }
+        };
+        let body = ByteStream::new(answer.take_body()).collect().await;
+        let body = body.map_err(|error| ConnectorError::io(error.into()))?.into_bytes();
+        // What is no JSON accounts for nothing, and is the SDK's to make something of.
+        noted(Some((answer.status().as_u16(), serde_json::from_slice(&body).unwrap_or_default())));
+        *answer.body_mut() = SdkBody::from(body);
         Ok(answer)
     }
 }
@@ -152,7 +239,7 @@ fn json(body: &SdkBody) -> Result<Value, ConnectorError> {
     serde_json::from_slice(bytes).map_err(|error| ConnectorError::user(error.into()))
 }
 
-impl HttpConnector for Metered {
+impl HttpConnector for MeteredConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let metered = self.clone();
         HttpConnectorFuture::new(async move { metered.answer(request).await })
@@ -160,8 +247,9 @@ impl HttpConnector for Metered {
 }
 
 impl HttpClient for Metered {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.network.http_connector(settings, components);
+        SharedHttpConnector::new(MeteredConnector { connector, meter: self.meter.clone() })
     }
 }
 
@@ -177,23 +265,28 @@ mod tests {
 
     /// A bare table of the product's shape, and the meter before it.
     struct Bare {
-        metered: Metered,
+        metered: MeteredConnector,
     }
 
     impl Bare {
         fn open() -> Self {
             let stack = Stack::from_template(local_system::TEMPLATE, &Settings::new("meter")).unwrap();
             let cloud = Cloud::open(stack, Options::new(Storage::Memory, Clock::wall(), 1)).unwrap();
-            Self { metered: Metered { connector: cloud.connector(), meter: Meter::default() } }
+            let connector = SharedHttpConnector::new(cloud.connector());
+            Self { metered: MeteredConnector { connector, meter: Meter::default() } }
         }
 
         async fn call(&self, operation: &str, request: Value) -> u16 {
+            self.try_call(operation, request).await.unwrap()
+        }
+
+        async fn try_call(&self, operation: &str, request: Value) -> Option<u16> {
             let mut http = HttpRequest::empty();
             http.set_uri("http://dynamodb.local/").unwrap();
             http.set_method("POST").unwrap();
-            http.headers_mut().insert("x-amz-target", format!("{TARGET_PREFIX}{operation}"));
+            http.headers_mut().insert("x-amz-target", format!("{DYNAMODB}.{operation}"));
             *http.body_mut() = SdkBody::from(request.to_string());
-            self.metered.answer(http).await.unwrap().status().as_u16()
+            self.metered.answer(http).await.ok().map(|answer| answer.status().as_u16())
         }
 
         async fn costs(&self, operation: &str, request: Value) -> (f64, f64) {
@@ -202,7 +295,7 @@ mod tests {
         }
 
         fn taken(&self) -> (f64, f64) {
-            let counted = self.metered.meter.take().unwrap();
+            let counted = self.metered.meter.take().counted().unwrap();
             assert_eq!(counted.round_trips, 1);
             (counted.write_units, counted.read_units)
         }
@@ -300,16 +393,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_written_is_what_was_answered_with_yes() {
+        let bare = Bare::open();
+        let written = |meter: &Meter| meter.take().iter().flat_map(Call::written).cloned().collect::<Vec<_>>();
+        bare.call("PutItem", put_if_absent(item_of(100))).await;
+        bare.call("PutItem", put_if_absent(item_of(200))).await;
+        bare.call("TransactWriteItems", transaction(json!({ "Put": put(item_of(300)) }))).await;
+        assert_eq!(written(&bare.metered.meter), [item_of(100), item_of(300)]);
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_answer_is_noted_and_of_unknown_cost() {
+        let stack = Stack::from_template(local_system::TEMPLATE, &Settings::new("meter")).unwrap();
+        let cloud = Cloud::open(stack, Options::new(Storage::Memory, Clock::wall(), 1)).unwrap();
+        let lost = local_cloud::FaultyConnector::new(
+            cloud.connector(),
+            Arc::new(|_, number| [local_cloud::Fate::LostAfter, local_cloud::Fate::Answered][number.min(1)]),
+        );
+        let meter = Meter::default();
+        let bare = Bare { metered: MeteredConnector { connector: SharedHttpConnector::new(lost), meter } };
+        assert_eq!(bare.try_call("PutItem", put(item_of(100))).await, None);
+        assert_eq!(bare.try_call("PutItem", put(item_of(100))).await, Some(200));
+        let calls = bare.metered.meter.take();
+        let (counted, unaccounted) = calls.counted_as_far_as_known();
+        assert_eq!((counted.round_trips, counted.write_units), (2, 1.0));
+        assert_eq!(unaccounted.as_deref(), Some("PutItem was not answered"));
+        assert!(matches!(calls.counted(), Err(Error::Unaccounted(_))));
+    }
+
+    #[tokio::test]
     async fn a_call_of_unknown_cost_fails_the_measuring() {
         let bare = Bare::open();
         assert_eq!(bare.call("PutItem", json!({ "TableName": "no-such-table", "Item": item_of(100) })).await, 400);
-        assert!(matches!(bare.metered.meter.take(), Err(Error::Unaccounted(_))));
+        assert!(matches!(bare.metered.meter.take().counted(), Err(Error::Unaccounted(_))));
         let check = json!({ "ConditionCheck": {
             "TableName": TABLE,
             "Key": { "pk": { "S": "a" }, "sk": { "S": "b" } },
             "ConditionExpression": "attribute_exists(pk)",
         } });
         assert_eq!(bare.call("TransactWriteItems", transaction(check)).await, 400);
-        assert!(matches!(bare.metered.meter.take(), Err(Error::Unaccounted(_))));
+        assert!(matches!(bare.metered.meter.take().counted(), Err(Error::Unaccounted(_))));
     }
 }

@@ -4,6 +4,8 @@
 //! Nothing runs by itself here. What the stream and the queues would carry is taken from the commits, by the product's
 //! own rule of what a commit tells, so each function is run alone and its calls are nobody else's.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use domain::books::{Kept, Key};
 use domain::ids::{CustomerId, OrderId};
@@ -11,7 +13,7 @@ use domain::messages::{self, Message, Notification, WorkMessage};
 use domain::orders::{Order, OrderState};
 use http::Request;
 use local_cloud::{Clock, Storage};
-use local_system::{Options, System};
+use local_system::{Network, Options, System};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ensure};
@@ -35,15 +37,17 @@ impl Scene {
     pub(crate) fn open() -> Result<Self, Error> {
         let meter = Meter::default();
         let cloud = local_cloud::Options::new(Storage::Memory, Clock::starting_at(START_MS), SEED);
-        let options = Options { runs_by_itself: false, network: meter.network(), ..Options::new(cloud) };
+        let at_the_door = meter.clone();
+        let network: Network = Arc::new(move |connector| at_the_door.before(platform::aws::shared(connector)));
+        let options = Options { runs_by_itself: false, network, ..Options::new(cloud) };
         Ok(Self { system: System::start(options)?, meter })
     }
 
     /// What the table's calls of this cost together.
     pub(crate) async fn measure<T>(&self, act: impl Future<Output = Result<T, Error>>) -> Result<(Counted, T), Error> {
-        self.meter.take()?;
+        self.meter.take().counted()?;
         let done = act.await?;
-        Ok((self.meter.take()?, done))
+        Ok((self.meter.take().counted()?, done))
     }
 
     pub(crate) async fn pass(&self, hours: u64, minutes: u64) {

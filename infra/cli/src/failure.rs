@@ -59,7 +59,12 @@ impl From<StartError> for Failure {
 
 impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(match &error {
+            CloudError::Directory { .. } => {
+                format!("{error}\nname a directory that can be read and written, with --state DIR")
+            }
+            _ => error.to_string(),
+        })
     }
 }
 

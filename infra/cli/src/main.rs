@@ -5,7 +5,10 @@
 
 mod bench;
 mod demo;
+mod env;
 mod failure;
+mod invoke;
+mod logs;
 mod report;
 mod runtime;
 mod serve;
@@ -21,11 +24,16 @@ use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  paidonce                                  serve on port 3000, keeping the state in .paidonce
-  paidonce --ephemeral --port 0             serve on a free port and keep nothing
+  paidonce                                  serve on port 3000, keeping the state in .paidonce;
+                                            AWS CLI and SDKs are answered on port 4566
+  paidonce --ephemeral --port 0 --aws-port 0
+                                            serve on free ports and keep nothing
   paidonce --parameter Currency=JPY --state yen
   paidonce demo                             see what it promises, in a few seconds
   paidonce token --user alice               a bearer token that the running server believes
+  paidonce invoke place-order events/place-order.json
+                                            replay one event through its function, and see what it did
+  paidonce env --format sam                 what `sam local invoke --env-vars` needs to reach the running server
   paidonce timeline ORDER                   how an order came to where it is, and what it waits for
   paidonce verify                           check every promise over the state, stopped or running
   paidonce verify --table paidonce-table    the same over a deployed table, read only
@@ -46,6 +54,10 @@ struct Command {
 enum Tool {
     /// Serve the whole system from this process (the default)
     Serve(serve::Arguments),
+    /// Replay one event through its function, against the state of a stopped or running server
+    Invoke(invoke::Arguments),
+    /// Print what another process needs to reach the running server
+    Env(env::Arguments),
     /// Print a bearer token that the server of a state directory believes
     Token(token::Arguments),
     /// Show how an order came to where it is, and what it waits for
@@ -59,9 +71,12 @@ enum Tool {
 }
 
 fn main() -> ExitCode {
+    local_system::panics::remember_places();
     let Command { subcommand, serve } = Command::parse();
     let done = match subcommand.unwrap_or(Tool::Serve(serve)) {
         Tool::Serve(arguments) => serve::run(arguments),
+        Tool::Invoke(arguments) => invoke::run(&arguments),
+        Tool::Env(arguments) => env::run(&arguments),
         Tool::Token(arguments) => token::run(&arguments),
         Tool::Timeline(arguments) => timeline::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),

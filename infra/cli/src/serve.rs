@@ -11,13 +11,13 @@ use std::path::PathBuf;
 
 use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::sync::watch;
 
 use self::feed::Feed;
 use crate::failure::Failure;
+use crate::logs;
 use crate::runtime;
 use crate::state::{Served, StateDirectory};
 use crate::terminal::{Paint, say};
@@ -33,6 +33,12 @@ pub(crate) struct Arguments {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 3000)]
     port: u16,
+    /// The port for the AWS CLI, `sam local` and SDKs, on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 4566)]
+    aws_port: u16,
+    /// Do not open the AWS port
+    #[arg(long, conflicts_with = "aws_port")]
+    no_aws_port: bool,
     /// Serve this SAM template instead of the built-in one
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -52,50 +58,55 @@ fn named_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
-    start_logs(arguments.quiet);
+    // What the feed shows anyway is not said twice.
+    logs::start(if arguments.quiet { "warn" } else { "warn,local_cloud::invoke=off,local_cloud::edge=off" });
     let runtime = runtime::of_a_system()?;
     runtime.block_on(serve(arguments))
 }
 
-/// Warnings and errors on standard error. What the feed shows anyway is not said twice.
-fn start_logs(is_quiet: bool) {
-    let usual = if is_quiet { "warn" } else { "warn,local_cloud::invoke=off,local_cloud::edge=off" };
-    let filter = std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty());
-    let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(usual)).unwrap_or_else(|_| EnvFilter::new(usual));
-    let is_coloured = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .compact()
-        .with_writer(std::io::stderr)
-        .with_ansi(is_coloured)
-        .with_target(false)
-        .with_env_filter(filter)
-        .init();
-}
-
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { state, ephemeral, port, template, parameters, quiet } = arguments;
+    let Arguments { state, ephemeral, port, aws_port, no_aws_port, template, parameters, quiet } = arguments;
     let stop = Stop::listen()?;
     let template = template.map_or_else(|| Ok(local_system::TEMPLATE.to_owned()), read_template)?;
-    let listener = listen(port).await?;
+    let listener = Listener::open(port, "--port").await?;
+    let aws_listener = if no_aws_port { None } else { Some(Listener::open(aws_port, "--aws-port").await?) };
     let temporary = ephemeral.then(|| tempfile::Builder::new().prefix("paidonce-").tempdir()).transpose();
     let temporary =
         temporary.map_err(|error| Failure::Failed(format!("no temporary directory can be made: {error}")))?;
     let state = StateDirectory::new(temporary.as_ref().map_or(state, |temporary| temporary.path().to_owned()))?;
     let mut parameters: BTreeMap<_, _> = parameters.into_iter().collect();
     parameters.entry("TokenKeys".to_owned()).or_insert(state.signing_key_or_new()?.key_set());
-    let served = Served { template, parameters };
+    let served = Served { template, parameters, aws_port: aws_listener.as_ref().map(|listener| listener.port) };
 
     let feed = (!quiet).then(|| Feed::start(Clock::wall(), Paint::for_stdout()));
     let system = start(&state, &served, feed.as_ref())?;
     state.keep(&served)?;
-    let address = listener.local_addr().map_err(|error| Failure::Failed(format!("the port is unknown: {error}")))?;
-    announce(&format!("http://{address}"), &state, temporary.as_ref(), quiet);
+    announce(&Announced {
+        url: format!("http://127.0.0.1:{}", listener.port),
+        aws_url: served.aws_port.map(|port| format!("http://localhost:{port}")),
+        table: system.cloud.stack().tables.first().map(|table| table.name.clone()),
+        state: &state,
+        is_kept: temporary.is_none(),
+        is_quiet: quiet,
+    });
     let edge = match &feed {
         Some(feed) => system.edge.clone().observed_by(feed.answers()),
         None => system.edge.clone(),
     };
-    local_cloud::edge::serve(edge, listener, stop.asked()).await;
+    let stopping = watch::Sender::new(false);
+    let aws = async {
+        if let Some(listener) = aws_listener {
+            local_cloud::port::serve(&system.cloud, listener.socket, asked(stopping.subscribe())).await;
+        }
+    };
+    let api = local_cloud::edge::serve(edge, listener.socket, asked(stopping.subscribe()));
+    let told = async {
+        stop.asked().await;
+        stopping.send_replace(true);
+    };
+    tokio::join!(api, aws, told);
     system.stop().await;
+    state.keep(&Served { aws_port: None, ..served })?;
     if !quiet {
         say(if ephemeral { "stopped; nothing is kept" } else { "stopped; the state is kept" });
     }
@@ -107,7 +118,7 @@ fn start(state: &StateDirectory, served: &Served, feed: Option<&Feed>) -> Result
     let mut cloud = local_cloud::Options::new(storage, Clock::wall(), fastrand::u64(..));
     cloud.on_invocation = feed.map(Feed::invocations);
     cloud.on_event = feed.map(Feed::events);
-    let Served { template, parameters } = served.clone();
+    let Served { template, parameters, .. } = served.clone();
     Ok(System::start(Options { template, parameters, ..Options::new(cloud) })?)
 }
 
@@ -120,29 +131,61 @@ fn read_template(path: PathBuf) -> Result<String, Failure> {
     })
 }
 
-async fn listen(port: u16) -> Result<TcpListener, Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
-        Failure::Failed(match error.kind() {
-            std::io::ErrorKind::AddrInUse => format!(
-                "port {port} is taken by another program\nstop that one, or name another port: --port 0 takes a free one"
-            ),
-            std::io::ErrorKind::PermissionDenied => {
-                format!("port {port} is not for everyone to take; name one from 1024 on, such as --port 3000")
-            }
-            _ => format!("port {port} cannot be listened on: {error}"),
-        })
-    })
+/// A socket on the loopback address, and its port.
+struct Listener {
+    socket: TcpListener,
+    port: u16,
 }
 
-fn announce(url: &str, state: &StateDirectory, temporary: Option<&TempDir>, is_quiet: bool) {
+impl Listener {
+    /// `option` is what names another port.
+    async fn open(port: u16, option: &str) -> Result<Self, Failure> {
+        let or_none = if option == "--aws-port" { ", and --no-aws-port does without" } else { "" };
+        let failed = |error: std::io::Error| {
+            Failure::Failed(match error.kind() {
+                std::io::ErrorKind::AddrInUse => format!(
+                    "port {port} is taken by another program\nstop that one, or name another port: {option} 0 takes a free one{or_none}"
+                ),
+                std::io::ErrorKind::PermissionDenied => {
+                    format!("port {port} is not for everyone to take; name one from 1024 on, such as {option} 3000")
+                }
+                _ => format!("port {port} cannot be listened on: {error}"),
+            })
+        };
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        let port = socket.local_addr().map_err(failed)?.port();
+        Ok(Self { socket, port })
+    }
+}
+
+async fn asked(mut stopping: watch::Receiver<bool>) {
+    // An error is that nobody is left who could ask.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+struct Announced<'a> {
+    url: String,
+    aws_url: Option<String>,
+    table: Option<String>,
+    state: &'a StateDirectory,
+    is_kept: bool,
+    is_quiet: bool,
+}
+
+fn announce(what: &Announced<'_>) {
+    let Announced { url, aws_url, table, state, is_kept, is_quiet } = what;
     let paint = Paint::for_stdout();
     say(format_args!("Paidonce is at {}", paint.bold(url)));
-    if is_quiet {
+    if *is_quiet {
         return;
     }
-    let kept = if temporary.is_some() { "and is deleted at the end" } else { "and survives a restart" };
+    let kept = if *is_kept { "and survives a restart" } else { "and is deleted at the end" };
     say(format_args!("The state is in {} {kept}", state.path().display()));
     say("X-User-Id is believed, because this is a local machine; `paidonce token` makes a bearer token");
+    if let (Some(aws_url), Some(table)) = (aws_url, table) {
+        let scan = format!("aws --endpoint-url {aws_url} dynamodb scan --table-name {table}");
+        say(format_args!("The AWS services are at {}: {scan}", paint.bold(aws_url)));
+    }
     say("");
     for line in curl_lines(url) {
         say(format_args!("  {line}"));

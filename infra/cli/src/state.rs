@@ -10,6 +10,7 @@ use local_cloud::{Cloud, CloudError, Snapshot};
 use platform::App;
 use platform::tokens::SigningKey;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -38,6 +39,26 @@ pub(crate) struct StateDirectory(PathBuf);
 pub(crate) struct Served {
     pub(crate) template: String,
     pub(crate) parameters: BTreeMap<String, String>,
+    /// Where the AWS services are while it is served. A server that was killed leaves it behind, so it counts only while
+    /// the directory has an owner.
+    #[serde(default)]
+    pub(crate) aws_port: Option<u16>,
+}
+
+/// The newest format of what is kept of it that this version knows.
+const FORMAT: u32 = 1;
+
+/// As it is kept. Before there was a number, the format was the first.
+#[derive(Serialize, Deserialize)]
+struct Kept<S> {
+    #[serde(default = "first_format")]
+    format: u32,
+    #[serde(flatten)]
+    served: S,
+}
+
+const fn first_format() -> u32 {
+    1
 }
 
 impl Served {
@@ -50,6 +71,11 @@ impl StateDirectory {
     pub(crate) fn new(path: PathBuf) -> Result<Self, Failure> {
         let directory = Self(path);
         std::fs::create_dir_all(&directory.0).map_err(|error| directory.unusable(error))?;
+        // Whatever else is wrong with it, serving writes it anew.
+        let kept = std::fs::read(directory.0.join(SERVED)).ok();
+        if let Some(Kept { format, .. }) = kept.and_then(|json| serde_json::from_slice::<Kept<Value>>(&json).ok()) {
+            directory.refuse_newer(format)?;
+        }
         Ok(directory)
     }
 
@@ -79,20 +105,51 @@ impl StateDirectory {
     }
 
     pub(crate) fn keep(&self, served: &Served) -> Result<(), Failure> {
-        let json = serde_json::to_vec(served).expect("text under text keys is JSON");
+        let json = serde_json::to_vec(&Kept { format: FORMAT, served }).expect("text under text keys is JSON");
         let replaced = self.write_beside(&json).and_then(|file| Ok(file.persist(self.0.join(SERVED))?));
         replaced.map(drop).map_err(|error| self.unusable(error))
+    }
+
+    /// As [`Self::served`], of a directory that has been served.
+    pub(crate) fn served_by_somebody(&self) -> Result<Served, Failure> {
+        if Cloud::has_state(&self.0) {
+            self.served()
+        } else {
+            Err(CloudError::NoState { directory: self.0.clone() }.into())
+        }
     }
 
     /// What the directory was last served with; the built-in template where nobody said.
     pub(crate) fn served(&self) -> Result<Served, Failure> {
         match std::fs::read(self.0.join(SERVED)) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| self.unusable(error.into())),
+            Ok(json) => self.read_served(&json),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new() })
+                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new(), aws_port: None })
             }
             Err(error) => Err(self.unusable(error)),
         }
+    }
+
+    /// The format first: of a newer one nothing else is known.
+    fn read_served(&self, json: &[u8]) -> Result<Served, Failure> {
+        let unreadable = |error| {
+            let file = self.0.join(SERVED);
+            Failure::Failed(format!(
+                "{} cannot be read: {error}\nit says what was last served: delete it, and serve the state again as before",
+                file.display()
+            ))
+        };
+        let Kept { format, served } = serde_json::from_slice::<Kept<Value>>(json).map_err(unreadable)?;
+        self.refuse_newer(format)?;
+        serde_json::from_value(served).map_err(unreadable)
+    }
+
+    fn refuse_newer(&self, format: u32) -> Result<(), Failure> {
+        if format <= FORMAT {
+            return Ok(());
+        }
+        let (directory, found) = (self.0.clone(), i64::from(format));
+        Err(CloudError::NewerFormat { directory, found, known: FORMAT.into() }.into())
     }
 
     /// A copy of the state as it stands, and what reads it.

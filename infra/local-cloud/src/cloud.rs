@@ -12,15 +12,15 @@ use crate::clock::Clock;
 use crate::connector::{CallObserver, Connector};
 use crate::deliveries::Deliveries;
 use crate::dynamodb::DynamoDb;
-use crate::event_bridge::{EventBridge, EventObserver};
+use crate::event_bridge::{DEFAULT_BUS, EventBridge, EventObserver};
 use crate::function::{FunctionError, Handler};
-use crate::invoke::{Functions, InvocationObserver, Trigger, WhenBusy};
+use crate::invoke::{Functions, InvocationObserver, Trigger};
 use crate::mappings::{self, Filters, Stopping};
 use crate::random::Random;
 use crate::s3::S3;
 use crate::signal::Signal;
 use crate::sqs::{QueueDepth, Sqs};
-use crate::stack::{Function, Stack, Target};
+use crate::stack::{Destination, Function, Stack, Target};
 use crate::store::{Storage, Store};
 use crate::{CloudError, deliveries};
 
@@ -77,7 +77,7 @@ impl Cloud {
         let store = Arc::new(store);
         let random = Arc::new(Random::seeded(seed));
         let activity = Signal::new();
-        let deliveries = Arc::new(Deliveries::new(store.clone(), activity.clone()));
+        let deliveries = Arc::new(Deliveries::new(store.clone(), random.clone(), activity.clone()));
         let mut event_bridge =
             EventBridge::new(&stack, store.clone(), deliveries.clone(), random.clone(), clock.clone())?;
         event_bridge.observer = on_event;
@@ -88,6 +88,7 @@ impl Cloud {
             s3: S3::new(
                 &stack.buckets,
                 &stack.account,
+                &stack.region,
                 store.clone(),
                 event_bridge.clone(),
                 deliveries.clone(),
@@ -123,7 +124,7 @@ impl Cloud {
     /// Runs a function and waits for its answer, as `Invoke` with `RequestResponse` does: within its time limit, and
     /// refused with `TooManyRequestsException` when its reserved concurrency is used up.
     pub async fn invoke(&self, logical_id: &str, event: Value) -> Result<Value, FunctionError> {
-        self.0.functions.invoke(logical_id, event, Trigger::Call, WhenBusy::Refuse).await
+        self.0.functions.invoke(logical_id, event, Trigger::Call).await
     }
 
     /// Starts the mappings, the schedules and the deliveries. Call it inside a runtime.
@@ -256,6 +257,23 @@ fn check(stack: &Stack) -> Result<(), CloudError> {
             need(has_queue(arn) || has_bucket(arn), place.clone(), arn)?;
         }
         Filters::read(&mapping.filters, &place)?;
+    }
+    for (function, settings) in &stack.asynchronous {
+        let place = format!("the asynchronous invocations of {function}");
+        for destination in settings.on_success.iter().chain(&settings.on_failure) {
+            match destination {
+                Destination::Function(id) => need(has_function(id), place.clone(), id)?,
+                Destination::Queue(arn) => need(has_queue(arn), place.clone(), arn)?,
+                Destination::Bucket(arn) => need(has_bucket(arn), place.clone(), arn)?,
+                Destination::Bus(arn) => {
+                    let name = destination.bus_name();
+                    need(name == DEFAULT_BUS || stack.buses.iter().any(|bus| bus == name), place.clone(), arn)?;
+                }
+            }
+        }
+        if let Some(arn) = &settings.dead_letters {
+            need(has_queue(arn), place, arn)?;
+        }
     }
     for schedule in &stack.schedules {
         need(has_function(&schedule.function), format!("schedule {}", schedule.name), &schedule.function)?;

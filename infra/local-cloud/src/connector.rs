@@ -1,6 +1,6 @@
 //! The network that the SDK clients believe in: an HTTP client whose answers come from within the process.
 //!
-//! It tells the service by the request's target header, or takes it for S3 where there is none. It is an ordinary
+//! What a request asks is told by `asked`; a socket's requests come here too, by way of `port`. It is an ordinary
 //! `HttpClient`, so faults are put in by wrapping it: a wrapper that implements `HttpConnector` and calls this one may
 //! fail before the call (the request was lost) or after it (it was carried out, and the answer was lost).
 
@@ -15,13 +15,15 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 
+use crate::asked::{Asked, Reads, SERVED};
 use crate::cloud::Core;
-use crate::dynamodb::{self, Capacity};
-use crate::wire::{ServiceError, response};
-use crate::{event_bridge, sqs};
+use crate::dynamodb::Capacity;
+use crate::wire::{JSON_1_0, JSON_1_1, ServiceError, response};
+use crate::{lambda, sts};
 
 /// Answers the requests of any number of SDK clients; cheap to clone.
 #[derive(Clone)]
@@ -30,7 +32,7 @@ pub struct Connector(pub(crate) Arc<Core>);
 /// One call, told when it has been answered.
 #[derive(Clone, Debug)]
 pub struct CallRecord {
-    /// `dynamodb`, `sqs`, `events`, `s3`.
+    /// `dynamodb`, `sqs`, `events`, `s3`, `lambda`, `sts`.
     pub service: &'static str,
     pub operation: String,
     pub status: u16,
@@ -43,32 +45,71 @@ pub type CallObserver = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 impl Connector {
     /// Answers one request, wherever it came from: an SDK in this process, or a socket.
     pub async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (head, body) = request.into_parts();
+        let asked = Asked::of(&head, &body);
+        self.answer_asked(asked, &head, &body).await
+    }
+
+    pub(crate) async fn answer_asked(&self, asked: Asked, head: &Parts, body: &Bytes) -> Response<Bytes> {
         let core = &self.0;
-        let (parts, body) = request.into_parts();
-        let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        let (service, operation, mut response, consumed_capacity) = if let Some(target) = target {
-            let after = |prefix| target.strip_prefix(prefix);
-            if let Some(operation) = after(dynamodb::TARGET_PREFIX).or_else(|| after(dynamodb::STREAMS_TARGET_PREFIX)) {
-                let answered = core.dynamodb.answer(operation, &body);
-                let response = response(answered.status, "application/x-amz-json-1.0", answered.body.into_bytes());
-                ("dynamodb", operation, response, answered.capacity)
-            } else if let Some(operation) = after(sqs::protocol::TARGET_PREFIX) {
-                ("sqs", operation, core.sqs.answer(operation, &body).await, None)
-            } else if let Some(operation) = after(event_bridge::TARGET_PREFIX) {
-                ("events", operation, core.event_bridge.answer(operation, &body), None)
-            } else {
-                ("unknown", target, ServiceError::unknown_operation(target).response(), None)
+        let request_id = core.random.uuid();
+        let mut consumed_capacity = None;
+        let (service, operation, mut response) = match asked {
+            Asked::DynamoDb(operation) => {
+                let answered = core.dynamodb.answer(&operation, body);
+                consumed_capacity = answered.capacity;
+                ("dynamodb", operation, response(answered.status, JSON_1_0, answered.body.into_bytes()))
             }
-        } else {
-            let (operation, response) = core.s3.answer(&parts.method, &parts.uri, &parts.headers, &body);
-            ("s3", operation, response, None)
+            Asked::DynamoDbStreams(operation) => {
+                let answered = core.dynamodb.answer_stream(&operation, body);
+                ("dynamodb", operation, response(answered.status, JSON_1_0, answered.body.into_bytes()))
+            }
+            Asked::Sqs(operation) => {
+                let answered = core.sqs.answer(&operation, body).await;
+                ("sqs", operation, answered)
+            }
+            Asked::SqsQuery(form) => {
+                let answered = core.sqs.answer_form(head.uri.path(), &form, &request_id).await;
+                ("sqs", form.get("Action").cloned().unwrap_or_default(), answered)
+            }
+            Asked::EventBridge(operation) => {
+                let answered = core.event_bridge.answer(&operation, body);
+                ("events", operation, answered)
+            }
+            Asked::Lambda => {
+                let (operation, answered) = lambda::answer(core, head, body).await;
+                ("lambda", operation.to_owned(), answered)
+            }
+            Asked::Sts(form) => {
+                ("sts", form.get("Action").cloned().unwrap_or_default(), sts::answer(core, &form, &request_id))
+            }
+            Asked::S3 => {
+                let (operation, answered) = core.s3.answer(&head.method, &head.uri, &head.headers, body);
+                ("s3", operation.to_owned(), answered)
+            }
+            Asked::Untold => {
+                let message = "The request has no X-Amz-Target header, which says what is asked".to_owned();
+                let refusal = ServiceError::of_all_services(400, "UnknownOperationException", message);
+                ("unknown", String::new(), refusal.response())
+            }
+            Asked::Other { name, reads } => {
+                let message = format!("{name} is not served here; what is: {SERVED}");
+                let answered = match reads {
+                    Reads::Json => {
+                        ServiceError::of_all_services(400, "UnknownOperationException", message).response_as(JSON_1_1)
+                    }
+                    Reads::Xml => sts::error(400, "InvalidAction", &message, &request_id),
+                };
+                ("unknown", name, answered)
+            }
         };
-        if let Ok(id) = HeaderValue::from_str(&core.random.uuid()) {
-            response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
+        if let Ok(id) = HeaderValue::from_str(&request_id) {
+            let name = if service == "s3" { "x-amz-request-id" } else { "x-amzn-requestid" };
+            response.headers_mut().insert(HeaderName::from_static(name), id);
         }
         if let Some(observer) = &core.on_call {
             let status = response.status().as_u16();
-            observer(&CallRecord { service, operation: operation.into(), status, consumed_capacity });
+            observer(&CallRecord { service, operation, status, consumed_capacity });
         }
         response
     }

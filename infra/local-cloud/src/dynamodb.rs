@@ -6,6 +6,7 @@
 //! tables by request, and PartiQL.
 
 mod requests;
+mod shapes;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,10 @@
 //! The buses: events come in, rules pick them by their patterns, and each target is owed a delivery.
 //!
 //! Matching and owing are one transaction, so an event that was accepted reaches every target of every rule that
-//! matched. Not here: archives, replays, input transformers, and buses or rules made by request.
+//! matched. What there is can be listed. Not here: archives, replays, input transformers, and buses or rules made by
+//! request.
+
+mod catalogue;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use http::Response;
 use rusqlite::Transaction;
 use serde_json::{Value, json};
 
+use self::catalogue::Shown;
 use crate::CloudError;
 use crate::clock::Clock;
 use crate::dates;
@@ -18,7 +22,7 @@ use crate::pattern::Pattern;
 use crate::random::Random;
 use crate::stack::{Rule, Stack};
 use crate::store::Store;
-use crate::wire::{ServiceError, json_response};
+use crate::wire::{JSON_1_1, ServiceError, response};
 
 pub(crate) const TARGET_PREFIX: &str = "AWSEvents.";
 pub(crate) const DEFAULT_BUS: &str = "default";
@@ -32,6 +36,7 @@ const MOST_BYTES: usize = 256 * 1024;
 pub(crate) struct EventBridge {
     buses: Vec<String>,
     rules: Vec<(Rule, Pattern)>,
+    shown: Vec<Shown>,
     region: String,
     account: String,
     store: Arc<Store>,
@@ -64,6 +69,7 @@ impl EventBridge {
         Ok(Self {
             buses,
             rules: rules?,
+            shown: Shown::all_of(stack),
             region: stack.region.clone(),
             account: stack.account.clone(),
             store,
@@ -76,19 +82,30 @@ impl EventBridge {
 
     /// Answers one request; `operation` is what follows `AWSEvents.` in its target.
     pub(crate) fn answer(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
-        let answered = match (operation, serde_json::from_slice::<Value>(body)) {
-            ("PutEvents", Ok(request)) => self.put_events(&request),
-            (_, Err(reason)) => Err(ServiceError::malformed(reason)),
-            _ => Err(ServiceError::unknown_operation(operation)),
+        let answered = match serde_json::from_slice::<Value>(body) {
+            Ok(request) if request.is_object() => self.run(operation, &request),
+            Ok(_) | Err(_) => Err(ServiceError::malformed("")),
         };
         match answered {
-            Ok(answer) => json_response(200, &answer),
-            Err(refusal) => refusal.response(),
+            Ok(answer) => response(200, JSON_1_1, answer.to_string().into_bytes()),
+            Err(refusal) => refusal.response_as(JSON_1_1),
+        }
+    }
+
+    fn run(&self, operation: &str, request: &Value) -> Result<Value, ServiceError> {
+        match operation {
+            "PutEvents" => self.put_events(request),
+            "ListEventBuses" => self.list_event_buses(request),
+            "DescribeEventBus" => self.describe_event_bus(request),
+            "ListRules" => self.list_rules(request),
+            "DescribeRule" => self.describe_rule(request),
+            "ListTargetsByRule" => self.list_targets_by_rule(request),
+            _ => Err(ServiceError::unknown_operation(operation)),
         }
     }
 
     fn put_events(&self, request: &Value) -> Result<Value, ServiceError> {
-        let entries = request.get("Entries").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let entries = entries_of(request)?;
         if entries.is_empty() || entries.len() > MOST_ENTRIES {
             return Err(invalid(format!(
                 "1 validation error detected: Value at 'entries' failed to satisfy constraint: Member must have length between 1 and {MOST_ENTRIES}"
@@ -182,6 +199,32 @@ impl EventBridge {
         }
         Ok(())
     }
+}
+
+/// What every entry may have, as a parser reads it: so that a value of the wrong kind is named.
+#[derive(serde::Deserialize)]
+struct EntryShape {
+    #[serde(rename = "Source")]
+    _source: Option<String>,
+    #[serde(rename = "DetailType")]
+    _detail_type: Option<String>,
+    #[serde(rename = "Detail")]
+    _detail: Option<String>,
+    #[serde(rename = "EventBusName")]
+    _event_bus_name: Option<String>,
+    #[serde(rename = "Time")]
+    _time: Option<f64>,
+    #[serde(rename = "Resources")]
+    _resources: Option<Vec<String>>,
+    #[serde(rename = "TraceHeader")]
+    _trace_header: Option<String>,
+}
+
+fn entries_of(request: &Value) -> Result<&[Value], ServiceError> {
+    let Some(entries) = request.get("Entries").filter(|entries| !entries.is_null()) else { return Ok(&[]) };
+    let _: Vec<EntryShape> =
+        serde::Deserialize::deserialize(entries).map_err(|error| ServiceError::unreadable(&error))?;
+    Ok(entries.as_array().map(Vec::as_slice).unwrap_or_default())
 }
 
 fn invalid(message: String) -> ServiceError {

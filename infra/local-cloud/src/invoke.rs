@@ -70,12 +70,22 @@ struct Registered {
     permits: Option<Arc<Semaphore>>,
 }
 
-/// What to do when the reserved concurrency is used up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenBusy {
-    Refuse,
-    /// As a mapping does, which counts it as no failure.
-    Wait,
+/// What came of trying to run a function.
+pub(crate) enum Attempt {
+    Answered(Value),
+    /// The function ran and failed: an error, a panic, its time limit.
+    Failed(FunctionError),
+    /// It never ran: its reserved concurrency was used up for as long as the caller would wait.
+    Throttled(FunctionError),
+}
+
+impl Attempt {
+    pub(crate) fn into_result(self) -> Result<Value, FunctionError> {
+        match self {
+            Self::Answered(answer) => Ok(answer),
+            Self::Failed(error) | Self::Throttled(error) => Err(error),
+        }
+    }
 }
 
 impl Functions {
@@ -131,40 +141,81 @@ impl Functions {
         self.0.running.load(Ordering::SeqCst) == 0
     }
 
+    /// Runs a function at once, or refuses.
     pub(crate) async fn invoke(
         &self,
         logical_id: &str,
         event: Value,
         trigger: Trigger,
-        when_busy: WhenBusy,
     ) -> Result<Value, FunctionError> {
-        let registered = self
-            .0
-            .registered
-            .get(logical_id)
-            .ok_or_else(|| error("ResourceNotFoundException", format!("the stack has no function {logical_id}")))?;
-        let handler = registered.handler.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let handler = handler.ok_or_else(|| {
-            error("ResourceNotReadyException", format!("{logical_id} has no handler while the cloud is not started"))
-        })?;
+        self.attempt(logical_id, event, trigger, std::future::ready(())).await.into_result()
+    }
+
+    /// Runs a function, after waiting for its reserved concurrency until `patience` ends.
+    pub(crate) async fn attempt(
+        &self,
+        logical_id: &str,
+        event: Value,
+        trigger: Trigger,
+        patience: impl Future<Output = ()>,
+    ) -> Attempt {
+        self.attempt_as(self.0.random.uuid(), logical_id, event, trigger, patience).await
+    }
+
+    /// As `attempt`, for a request that has an id already.
+    pub(crate) async fn attempt_as(
+        &self,
+        request_id: String,
+        logical_id: &str,
+        event: Value,
+        trigger: Trigger,
+        patience: impl Future<Output = ()>,
+    ) -> Attempt {
+        let Some(registered) = self.0.registered.get(logical_id) else {
+            let message = format!("the stack has no function {logical_id}");
+            return Attempt::Failed(error("ResourceNotFoundException", message));
+        };
+        let Some(handler) = registered.handler.lock().unwrap_or_else(PoisonError::into_inner).clone() else {
+            let message = format!("{logical_id} has no handler while the cloud is not started");
+            return Attempt::Failed(error("ResourceNotReadyException", message));
+        };
         let running = Running::begin(&self.0);
         let killed = self.0.killed.listen();
-        let permit = match (&registered.permits, when_busy) {
-            (None, _) => None,
-            (Some(permits), WhenBusy::Wait) => permits.clone().acquire_owned().await.ok(),
-            (Some(permits), WhenBusy::Refuse) => match permits.clone().try_acquire_owned() {
-                Ok(permit) => Some(permit),
-                Err(_) => {
+        let permit = match &registered.permits {
+            None => None,
+            Some(permits) => {
+                let permit = tokio::select! {
+                    biased;
+                    permit = permits.clone().acquire_owned() => permit.ok(),
+                    () = patience => None,
+                };
+                if permit.is_none() {
                     let refused = error("TooManyRequestsException", "Rate Exceeded.".into());
                     self.0.tell(logical_id, trigger, Outcome::Throttled, 0, Some(&refused));
-                    return Err(refused);
+                    return Attempt::Throttled(refused);
                 }
-            },
+                permit
+            }
         };
-        let supervised = supervise(running, registered.function.clone(), handler, event, trigger, permit);
-        tokio::spawn(unless_killed(supervised, killed))
+        let supervised = supervise(running, registered.function.clone(), handler, request_id, event, trigger, permit);
+        let ended = tokio::spawn(unless_killed(supervised, killed))
             .await
-            .unwrap_or_else(|reason| Err(error("Runtime.ExitError", format!("the invocation was ended: {reason}"))))
+            .unwrap_or_else(|reason| Err(error("Runtime.ExitError", format!("the invocation was ended: {reason}"))));
+        match ended {
+            Ok(answer) => Attempt::Answered(answer),
+            Err(failure) => Attempt::Failed(failure),
+        }
+    }
+
+    /// Whether the reserved concurrency of a function is used up.
+    pub(crate) fn is_saturated(&self, logical_id: &str) -> bool {
+        let permits = self.0.registered.get(logical_id).and_then(|registered| registered.permits.as_ref());
+        permits.is_some_and(|permits| permits.available_permits() == 0)
+    }
+
+    /// Whether it can never run: a reserved concurrency of zero.
+    pub(crate) fn is_switched_off(&self, logical_id: &str) -> bool {
+        self.0.registered.get(logical_id).is_some_and(|registered| registered.function.reserved_concurrency == Some(0))
     }
 }
 
@@ -183,6 +234,7 @@ async fn supervise(
     running: Running,
     function: Function,
     handler: Handler,
+    request_id: String,
     event: Value,
     trigger: Trigger,
     permit: Option<OwnedSemaphorePermit>,
@@ -192,13 +244,12 @@ async fn supervise(
     let limit_ms = i64::from(function.timeout_seconds) * 1000;
     let invocation = Invocation {
         event,
-        request_id: shared.random.uuid(),
+        request_id: request_id.clone(),
         function_name: function.name.clone(),
         function_arn: function.arn.clone(),
         memory_mib: function.memory_mib,
         deadline_ms: began_ms + limit_ms,
     };
-    let request_id = invocation.request_id.clone();
     let run = AssertUnwindSafe(async move { handler(invocation).await }).catch_unwind();
     let (outcome, result) = match tokio::time::timeout(Duration::from_millis(limit_ms.unsigned_abs()), run).await {
         Ok(Ok(Ok(answer))) => (Outcome::Done, Ok(answer)),

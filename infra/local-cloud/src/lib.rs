@@ -5,9 +5,11 @@
 //! from a template, and it is handed the functions as names and handlers. The SDK clients inside those functions are
 //! the real ones; they speak their real protocol to a connector that answers in the process.
 
+mod asked;
 mod clock;
 mod cloud;
 mod connector;
+mod cron;
 mod dates;
 mod deliveries;
 mod dynamodb;
@@ -16,9 +18,12 @@ mod error;
 mod event_bridge;
 mod faults;
 mod function;
+mod http_server;
 mod invoke;
+mod lambda;
 mod mappings;
 mod pattern;
+pub mod port;
 mod random;
 mod s3;
 mod signal;
@@ -26,7 +31,9 @@ mod snapshot;
 mod sqs;
 pub mod stack;
 mod store;
+mod sts;
 mod template;
+mod text;
 mod wire;
 
 pub use clock::Clock;

@@ -4,6 +4,8 @@
 //! tokio's clock. Not here: how a function is run (`invoke`), and what buses owe to targets (`deliveries`).
 
 mod queue;
+mod redrive;
+mod scaling;
 mod schedule;
 mod stream;
 mod upkeep;
@@ -18,6 +20,11 @@ use tokio::task::JoinSet;
 use crate::CloudError;
 use crate::cloud::Core;
 use crate::pattern::Pattern;
+
+/// What an invocation's event holds at most, as JSON.
+const LARGEST_EVENT_BYTES: usize = 6 * 1024 * 1024;
+/// What stands around the records of an event.
+const AROUND_RECORDS_BYTES: usize = r#"{"Records":[]}"#.len();
 
 /// Whether the cloud was asked to stop.
 #[derive(Clone)]
@@ -81,12 +88,16 @@ pub(crate) fn spawn(
     for schedule in core.stack.schedules.iter().filter(|schedule| schedule.enabled) {
         tasks.spawn(schedule::run(core.clone(), schedule.clone(), stopping()));
     }
+    tasks.spawn(redrive::run(core.clone(), stopping()));
     tasks.spawn(upkeep::run(core.clone(), stopping()));
     Ok(())
 }
 
 pub(crate) fn is_settled(core: &Core) -> Result<bool, String> {
     if !core.functions.is_idle() || !core.deliveries.is_empty().map_err(|error| error.to_string())? {
+        return Ok(false);
+    }
+    if core.sqs.has_move_tasks().map_err(|error| error.to_string())? {
         return Ok(false);
     }
     let now_ms = core.clock.now_ms();

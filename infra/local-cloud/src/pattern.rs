@@ -206,7 +206,8 @@ fn is_leaf(value: &Value) -> bool {
 
 fn leaf_matches(matcher: &Matcher, value: &Value) -> bool {
     match matcher {
-        Matcher::Equals(wanted) => equal(wanted, value),
+        // Numbers as they are written: 300 and 300.0 are two values. (3.0e2 is 300.0 once it is read.)
+        Matcher::Equals(wanted) => wanted == value,
         Matcher::Exists(wanted) => *wanted,
         Matcher::Text(text) => value.as_str().is_some_and(|value| text_matches(text, value)),
         Matcher::Numeric(comparisons) => value.as_f64().is_some_and(|number| {
@@ -218,17 +219,10 @@ fn leaf_matches(matcher: &Matcher, value: &Value) -> bool {
                 Comparison::GreaterOrEqual => number >= *limit,
             })
         }),
-        Matcher::AnythingBut(unwanted) => !value.is_object() && !unwanted.iter().any(|other| equal(other, value)),
+        Matcher::AnythingBut(unwanted) => !value.is_object() && !unwanted.contains(value),
         Matcher::AnythingButText(unwanted) => {
             value.as_str().is_some_and(|value| !unwanted.iter().any(|text| text_matches(text, value)))
         }
-    }
-}
-
-fn equal(wanted: &Value, value: &Value) -> bool {
-    match (wanted.as_f64(), value.as_f64()) {
-        (Some(wanted), Some(value)) => wanted.total_cmp(&value).is_eq(),
-        _ => wanted == value,
     }
 }
 
@@ -311,7 +305,7 @@ mod tests {
         assert!(!matches(json!({"a": [{"anything-but": "x"}]}), json!({})));
         assert!(!matches(json!({"a": [{"anything-but": {"prefix": "x"}}]}), json!({"a": "xy"})));
         assert!(matches(json!({"a": [{"anything-but": {"prefix": "x"}}]}), json!({"a": "yx"})));
-        assert!(!matches(json!({"a": [{"anything-but": [3]}]}), json!({"a": 3.0})));
+        assert!(!matches(json!({"a": [{"anything-but": [3]}]}), json!({"a": 3})));
     }
 
     #[test]

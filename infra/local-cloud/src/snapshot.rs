@@ -25,9 +25,14 @@ pub struct Snapshot {
 }
 
 impl Cloud {
+    /// Whether a cloud has kept a state in a directory.
+    pub fn has_state(directory: &Path) -> bool {
+        directory.join(SERVICES).is_file() && directory.join(TABLES).is_file()
+    }
+
     /// Copies the state of a stopped or a running cloud and opens the copy.
     pub fn snapshot_of(directory: &Path, stack: Stack) -> Result<Snapshot, CloudError> {
-        if !directory.join(SERVICES).is_file() || !directory.join(TABLES).is_file() {
+        if !Self::has_state(directory) {
             return Err(CloudError::NoState { directory: directory.to_owned() });
         }
         let is_in_use = store::is_owned(directory)?;

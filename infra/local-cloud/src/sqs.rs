@@ -7,6 +7,8 @@
 
 mod digest;
 pub(crate) mod protocol;
+pub(crate) mod query;
+mod redrive;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +20,11 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::signal::Signal;
-use crate::stack::{Queue, Redrive};
+use crate::stack::Queue;
 use crate::store::Store;
 use crate::wire::ServiceError;
 
-pub(crate) use digest::md5_hex;
+pub(crate) use digest::{md5_hex, md5_of};
 
 const DEDUPLICATION_MS: i64 = 5 * 60 * 1000;
 
@@ -32,6 +34,8 @@ pub(crate) struct Sqs {
     random: Arc<Random>,
     clock: Clock,
     activity: Signal,
+    /// Raised when there is a task that moves messages, or one less.
+    pub(crate) moves: Signal,
 }
 
 /// A queue, and what wakes those who wait for its messages.
@@ -90,6 +94,32 @@ pub(crate) enum Receiver {
     Mapping,
 }
 
+/// How much a receiver can still take, where that is counted in bytes.
+pub(crate) struct Room<'a> {
+    bytes_left: usize,
+    measure: &'a (dyn Fn(&Message) -> usize + Sync),
+    /// A message was left where it is, because it did not fit.
+    pub(crate) is_full: bool,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn of_bytes(bytes: usize, measure: &'a (dyn Fn(&Message) -> usize + Sync)) -> Self {
+        Self { bytes_left: bytes, measure, is_full: false }
+    }
+
+    fn unlimited() -> Self {
+        Self { bytes_left: usize::MAX, measure: &|_| 0, is_full: false }
+    }
+
+    fn takes(&mut self, message: &Message) -> bool {
+        match self.bytes_left.checked_sub((self.measure)(message)) {
+            Some(left) => self.bytes_left = left,
+            None => self.is_full = true,
+        }
+        !self.is_full
+    }
+}
+
 impl Sqs {
     pub(crate) fn new(
         queues: &[Queue],
@@ -102,7 +132,7 @@ impl Sqs {
             .iter()
             .map(|queue| (queue.name.clone(), Kept { queue: queue.clone(), signal: Signal::new() }))
             .collect();
-        let sqs = Self { queues, store, random, clock, activity };
+        let sqs = Self { queues, store, random, clock, activity, moves: Signal::new() };
         sqs.release_what_a_dead_process_held()?;
         Ok(sqs)
     }
@@ -147,6 +177,19 @@ impl Sqs {
         receiver: Receiver,
         now_ms: i64,
     ) -> Result<Vec<Message>, ServiceError> {
+        self.receive_into(&mut Room::unlimited(), kept, most, visibility_seconds, receiver, now_ms)
+    }
+
+    /// As `receive`, and no more than there is room for.
+    pub(crate) fn receive_into(
+        &self,
+        room: &mut Room<'_>,
+        kept: &Kept,
+        most: u32,
+        visibility_seconds: u32,
+        receiver: Receiver,
+        now_ms: i64,
+    ) -> Result<Vec<Message>, ServiceError> {
         let queue = &kept.queue;
         let dead_letters = queue
             .redrive
@@ -160,19 +203,25 @@ impl Sqs {
                 )?
                 .execute(params![queue.name, now_ms])?;
             let mut received: Vec<Message> = Vec::new();
-            loop {
+            let mut cursor = Cursor::default();
+            while !room.is_full {
                 let wanted = i64::from(most) - i64::try_from(received.len()).unwrap_or(i64::MAX);
-                let candidates = if wanted > 0 { receivable(transaction, queue, now_ms, wanted)? } else { Vec::new() };
-                let (spent, fresh): (Vec<_>, Vec<_>) = candidates
-                    .into_iter()
-                    .partition(|message| is_spent(message, dead_letters.map(|(redrive, _)| redrive)));
-                for message in fresh {
-                    received.push(self.claim(transaction, message, visibility_seconds, receiver, now_ms)?);
+                let candidates =
+                    if wanted > 0 { receivable(transaction, queue, now_ms, wanted, &mut cursor, room)? } else { break };
+                if candidates.is_empty() {
+                    break;
                 }
-                let Some((_, dead)) = dead_letters.filter(|_| !spent.is_empty()) else { break };
-                moved = true;
-                for message in &spent {
-                    self.bury(transaction, queue, &dead.queue, message, now_ms)?;
+                for message in candidates {
+                    match dead_letters.filter(|(redrive, _)| message.receive_count >= redrive.max_receive_count) {
+                        Some((_, dead)) => {
+                            self.bury(transaction, queue, &dead.queue, &message, now_ms)?;
+                            moved = true;
+                        }
+                        None => {
+                            cursor.took(&message);
+                            received.push(self.claim(transaction, message, visibility_seconds, receiver, now_ms)?);
+                        }
+                    }
                 }
             }
             Ok(received)
@@ -216,8 +265,8 @@ impl Sqs {
         Ok(message)
     }
 
-    /// A FIFO dead-letter queue is another queue with another deduplication: the message gets an id of its own and a
-    /// new life, and keeps its group. A standard one keeps the time of sending, so that its retention goes on.
+    /// A FIFO dead-letter queue is another queue with another deduplication: the message is known by its own id there,
+    /// has a new life, and keeps its group. A standard one keeps the time of sending, so that its retention goes on.
     fn bury(
         &self,
         transaction: &Transaction<'_>,
@@ -227,7 +276,7 @@ impl Sqs {
         now_ms: i64,
     ) -> Result<(), ServiceError> {
         let sent_at = if dead.fifo { now_ms } else { message.sent_at };
-        let deduplication = dead.fifo.then(|| self.random.uuid());
+        let deduplication = dead.fifo.then_some(&message.id);
         transaction.prepare_cached("DELETE FROM messages WHERE sequence = ?1")?.execute([message.sequence])?;
         transaction
             .prepare_cached(
@@ -359,10 +408,6 @@ struct Held {
     visible_at: i64,
 }
 
-fn is_spent(message: &Message, redrive: Option<&Redrive>) -> bool {
-    redrive.is_some_and(|redrive| message.receive_count >= redrive.max_receive_count)
-}
-
 fn checked(queue: &Queue, mut outgoing: Outgoing) -> Result<Outgoing, ServiceError> {
     let limit = usize::try_from(queue.maximum_message_bytes).unwrap_or(usize::MAX);
     if outgoing.body.is_empty() {
@@ -483,24 +528,78 @@ fn insert(
     Ok(Sent { message_id: message_id.into(), sequence_number: queue.fifo.then(|| sequence_number(sequence)) })
 }
 
-fn receivable(transaction: &Transaction<'_>, queue: &Queue, now_ms: i64, most: i64) -> rusqlite::Result<Vec<Message>> {
-    // While any message of a group is in flight the whole group waits: that is what keeps its order. Rows are looked up
-    // only for what is picked, since a busy group may have thousands of messages waiting behind the one in flight.
-    let sql = if queue.fifo {
-        "SELECT * FROM messages WHERE sequence IN (
-             SELECT sequence FROM messages INDEXED BY messages_in_order
+/// What one receive has been through: in a standard queue a place in the order, in a FIFO queue groups.
+#[derive(Default)]
+struct Cursor {
+    sequence: i64,
+    groups: Vec<String>,
+}
+
+impl Cursor {
+    fn took(&mut self, message: &Message) {
+        if let Some(group) = message.group.as_ref().filter(|group| self.groups.last() != Some(*group)) {
+            self.groups.push(group.clone());
+        }
+    }
+}
+
+/// Candidates in their order: of a FIFO queue those of one group, the one whose message has waited longest.
+///
+/// While any message of a group is in flight the whole group waits: that is what keeps its order. Rows are looked up
+/// only for what is picked, since a busy group may have thousands of messages waiting behind the one in flight.
+fn receivable(
+    transaction: &Transaction<'_>,
+    queue: &Queue,
+    now_ms: i64,
+    most: i64,
+    cursor: &mut Cursor,
+    room: &mut Room<'_>,
+) -> rusqlite::Result<Vec<Message>> {
+    if !queue.fifo {
+        let mut statement = transaction.prepare_cached(
+            "SELECT * FROM messages WHERE sequence IN (
+                 SELECT sequence FROM messages INDEXED BY messages_in_order
+                 WHERE queue = ?1 AND visible_at <= ?2 AND sequence > ?4 ORDER BY sequence LIMIT ?3)
+             ORDER BY sequence",
+        )?;
+        let rows = statement.query_map(params![queue.name, now_ms, most, cursor.sequence], message)?;
+        let candidates = that_fit(rows, room)?;
+        cursor.sequence = candidates.last().map_or(cursor.sequence, |last| last.sequence);
+        return Ok(candidates);
+    }
+    let group: Option<String> = transaction
+        .prepare_cached(
+            "SELECT message_group FROM messages INDEXED BY messages_in_order
              WHERE queue = ?1 AND visible_at <= ?2 AND message_group NOT IN (
                  SELECT message_group FROM messages INDEXED BY messages_by_visibility
                  WHERE queue = ?1 AND visible_at > ?2 AND receipt IS NOT NULL)
-             ORDER BY sequence LIMIT ?3)
-         ORDER BY sequence"
-    } else {
-        "SELECT * FROM messages WHERE sequence IN (
-             SELECT sequence FROM messages INDEXED BY messages_in_order
-             WHERE queue = ?1 AND visible_at <= ?2 ORDER BY sequence LIMIT ?3)
-         ORDER BY sequence"
-    };
-    transaction.prepare_cached(sql)?.query_map(params![queue.name, now_ms, most], message)?.collect()
+             AND message_group NOT IN (SELECT value FROM json_each(?3))
+             ORDER BY sequence LIMIT 1",
+        )?
+        .query_row(params![queue.name, now_ms, serde_json::json!(cursor.groups).to_string()], |row| row.get(0))
+        .optional()?;
+    let mut statement = transaction.prepare_cached(
+        "SELECT * FROM messages INDEXED BY messages_by_group
+         WHERE queue = ?1 AND message_group = ?2 AND visible_at <= ?3 ORDER BY sequence LIMIT ?4",
+    )?;
+    let Some(group) = group else { return Ok(Vec::new()) };
+    let rows = statement.query_map(params![queue.name, group, now_ms, most], message)?;
+    that_fit(rows, room)
+}
+
+fn that_fit(
+    rows: impl Iterator<Item = rusqlite::Result<Message>>,
+    room: &mut Room<'_>,
+) -> rusqlite::Result<Vec<Message>> {
+    let mut fit = Vec::new();
+    for message in rows {
+        let message = message?;
+        if !room.takes(&message) {
+            break;
+        }
+        fit.push(message);
+    }
+    Ok(fit)
 }
 
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {

@@ -49,6 +49,7 @@ const SCHEMA: &str = "
         dead_letter_source TEXT
     );
     CREATE INDEX IF NOT EXISTS messages_in_order ON messages (queue, sequence, visible_at, message_group);
+    CREATE INDEX IF NOT EXISTS messages_by_group ON messages (queue, message_group, sequence);
     CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_at);
     CREATE INDEX IF NOT EXISTS messages_by_expiry ON messages (queue, expires_at);
     CREATE TABLE IF NOT EXISTS deduplications (
@@ -61,6 +62,18 @@ const SCHEMA: &str = "
         PRIMARY KEY (queue, scope, deduplication)
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS deduplications_by_expiry ON deduplications (expires_at);
+    CREATE TABLE IF NOT EXISTS move_tasks (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        handle TEXT NOT NULL UNIQUE,
+        source TEXT NOT NULL,
+        destination TEXT,
+        each_second INTEGER,
+        status TEXT NOT NULL,
+        moved INTEGER NOT NULL DEFAULT 0,
+        to_move INTEGER NOT NULL,
+        started_at INTEGER NOT NULL,
+        failure TEXT
+    );
     CREATE TABLE IF NOT EXISTS objects (
         bucket TEXT NOT NULL,
         key TEXT NOT NULL,
@@ -71,6 +84,13 @@ const SCHEMA: &str = "
         modified_at INTEGER NOT NULL,
         PRIMARY KEY (bucket, key)
     );
+    CREATE TABLE IF NOT EXISTS checksums (
+        bucket TEXT NOT NULL,
+        key TEXT NOT NULL,
+        header TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (bucket, key)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS deliveries (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         origin TEXT NOT NULL,

@@ -27,26 +27,37 @@ impl ServiceError {
     }
 
     pub(crate) fn malformed(reason: impl std::fmt::Display) -> Self {
-        Self {
-            status: 400,
-            kind: "com.amazon.coral.service#SerializationException".into(),
-            query_code: None,
-            message: reason.to_string(),
-        }
+        Self::of_all_services(400, "SerializationException", reason.to_string())
     }
 
-    pub(crate) fn unknown_operation(target: &str) -> Self {
-        Self {
-            status: 400,
-            kind: "com.amazon.coral.service#UnknownOperationException".into(),
-            query_code: None,
-            message: format!("{target} is not an operation of the local cloud"),
-        }
+    /// A request that is JSON and has something else where its shape has text, a number, a list or fields.
+    pub(crate) fn unreadable(error: &serde_json::Error) -> Self {
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+        let worded = text.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "));
+        Self::malformed(worded.map_or_else(|| text.to_owned(), |(found, expected)| misplaced(found, expected)))
+    }
+
+    pub(crate) fn unknown_operation(operation: &str) -> Self {
+        let message = format!("{operation} is not an operation that is served here");
+        Self::of_all_services(400, "UnknownOperationException", message)
+    }
+
+    /// An error that every JSON service has, rather than one of its own.
+    pub(crate) fn of_all_services(status: u16, kind: &str, message: String) -> Self {
+        Self { status, kind: format!("com.amazon.coral.service#{kind}"), query_code: None, message }
     }
 
     pub(crate) fn response(&self) -> Response<Bytes> {
-        let body = json!({ "__type": self.kind, "message": self.message });
-        let mut response = json_response(self.status, &body);
+        self.response_as(JSON_1_0)
+    }
+
+    pub(crate) fn response_as(&self, content_type: &'static str) -> Response<Bytes> {
+        let mut body = json!({ "__type": self.kind });
+        if !self.message.is_empty() {
+            body["message"] = self.message.as_str().into();
+        }
+        let mut response = response(self.status, content_type, body.to_string().into_bytes());
         if let Some(code) = self.query_code
             && let Ok(value) = HeaderValue::from_str(&format!("{code};Sender"))
         {
@@ -62,8 +73,31 @@ impl From<rusqlite::Error> for ServiceError {
     }
 }
 
+pub(crate) const JSON_1_0: &str = "application/x-amz-json-1.0";
+pub(crate) const JSON_1_1: &str = "application/x-amz-json-1.1";
+
+/// The services' words for a value of one kind in the place of another, from those of the parser.
+fn misplaced(found: &str, expected: &str) -> String {
+    let kind = match found.split([' ', '`']).next().unwrap_or_default() {
+        "string" => "STRING_VALUE",
+        "integer" => "NUMBER_VALUE",
+        "floating" => "DECIMAL_VALUE",
+        "boolean" if found.contains("true") => "TRUE_VALUE",
+        "boolean" => "FALSE_VALUE",
+        "sequence" => return format!("Start of list found where not expected, but {expected}"),
+        "map" => return "Start of structure or map found where not expected.".into(),
+        _ => return format!("{found} found where {expected} is expected"),
+    };
+    match expected {
+        "a string" => format!("{kind} can not be converted to a String"),
+        "u32" | "u64" | "i64" => format!("{kind} can not be converted to an Integer"),
+        "a boolean" => format!("{kind} can not be converted to a Boolean"),
+        _ => format!("{kind} found where not expected"),
+    }
+}
+
 pub(crate) fn json_response(status: u16, body: &Value) -> Response<Bytes> {
-    response(status, "application/x-amz-json-1.0", body.to_string().into_bytes())
+    response(status, JSON_1_0, body.to_string().into_bytes())
 }
 
 pub(crate) fn response(status: u16, content_type: &'static str, body: Vec<u8>) -> Response<Bytes> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use local_cloud::{
     Settings, TemplateError,
-    stack::{Stack, Target},
+    stack::{Cron, Destination, IdentitySource, Stack, Target, Timing},
 };
 use serde_json::json;
 
@@ -80,10 +80,6 @@ fn what_is_not_understood_is_refused_by_its_path() {
         ("Parameters: { P: { Type: 'AWS::EC2::VPC::Id', Default: a } }\nResources: {}".to_owned(), "Parameters.P.Type"),
         (of(function, "{ Handler: a, Runtime: nodejs24.x }"), "Resources.Thing.Properties.Runtime"),
         (of(function, "{ Handler: a, Runtime: provided.al2023, Layers: [a] }"), "Resources.Thing.Properties.Layers"),
-        (
-            of(function, "{ Handler: a, Runtime: provided.al2023, EventInvokeConfig: {} }"),
-            "Properties.EventInvokeConfig",
-        ),
         (of("AWS::SQS::Queue", "{ Colour: red }"), "Resources.Thing.Properties.Colour"),
         (
             of("AWS::S3::Bucket", "{ NotificationConfiguration: { QueueConfigurations: [] } }"),
@@ -93,19 +89,15 @@ fn what_is_not_understood_is_refused_by_its_path() {
             of("AWS::Events::Rule", "{ EventPattern: { a: [b] }, Targets: [{ Id: a, Arn: b, InputPath: c }] }"),
             "Targets[0].InputPath",
         ),
-        (of("AWS::Serverless::HttpApi", "{ CorsConfiguration: true }"), "Properties.CorsConfiguration"),
         (event("Kinesis", "{}"), "Resources.Worker.Properties.Events.It.Type"),
         (event("SQS", "{ Queue: !GetAtt Queue.Arn, Colour: red }"), "Events.It.Properties.Colour"),
-        (event("Schedule", "{ Schedule: cron(0 1 * * ? *) }"), "Events.It.Properties.Schedule"),
+        (event("Schedule", "{ Schedule: at(2026-11-20T13:00:00) }"), "Events.It.Properties.Schedule"),
         (
             event("Schedule", "{ Schedule: rate(1 minute), DeadLetterConfig: {} }"),
             "Events.It.Properties.DeadLetterConfig",
         ),
         (event("EventBridgeRule", "{ Pattern: { a: [b] }, InputPath: a }"), "Events.It.Properties.InputPath"),
-        (
-            event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, TimeoutInMillis: 5 }"),
-            "Events.It.Properties.TimeoutInMillis",
-        ),
+        (event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, Stage: prod }"), "Events.It.Properties.Stage"),
         (
             event("HttpApi", "{ ApiId: !Ref Api, Path: /a, Method: get, Auth: { AuthorizationScopes: [a] } }"),
             "Auth.AuthorizationScopes",
@@ -120,6 +112,225 @@ fn what_is_not_understood_is_refused_by_its_path() {
         (of("AWS::SQS::Queue", "{ QueueName: !ImportValue a }"), "Resources.Thing.Properties.QueueName"),
     ] {
         refused(&yaml, &[path, "is not understood here"]);
+    }
+}
+
+/// One property that nobody knows at each level of a template.
+#[test]
+fn an_unknown_property_is_refused_by_its_path_at_each_level() {
+    let function =
+        |more: &str| of("AWS::Serverless::Function", &format!("{{ Handler: a, Runtime: provided.al2023, {more} }}"));
+    let table = |more: &str| {
+        let base = "BillingMode: PAY_PER_REQUEST, AttributeDefinitions: [{ AttributeName: a, AttributeType: S }]";
+        of("AWS::DynamoDB::Table", &format!("{{ {base}, {more} }}"))
+    };
+    let keys = "KeySchema: [{ AttributeName: a, KeyType: HASH }]";
+    let index = "IndexName: i, Projection: { ProjectionType: ALL }, KeySchema: [{ AttributeName: a, KeyType: HASH }]";
+    let queue = |more: &str| of("AWS::SQS::Queue", &format!("{{ {more} }}"));
+    let sqs = |more: &str| event("SQS", &format!("{{ Queue: !GetAtt Queue.Arn, {more} }}"));
+    let stream = |more: &str| {
+        event("DynamoDB", &format!("{{ Stream: !GetAtt Table.StreamArn, StartingPosition: LATEST, {more} }}"))
+    };
+    let rule = |more: &str| of("AWS::Events::Rule", &format!("{{ {more} }}"));
+    for (yaml, path) in [
+        (function("Colour: red"), format!("{PROPERTIES}.Colour")),
+        (function("Environment: { Colour: red }"), format!("{PROPERTIES}.Environment.Colour")),
+        (function("EventInvokeConfig: { Colour: red }"), format!("{PROPERTIES}.EventInvokeConfig.Colour")),
+        (
+            function("EventInvokeConfig: { DestinationConfig: { Colour: red } }"),
+            format!("{PROPERTIES}.EventInvokeConfig.DestinationConfig.Colour"),
+        ),
+        (
+            function("EventInvokeConfig: { DestinationConfig: { OnFailure: { Colour: red } } }"),
+            format!("{PROPERTIES}.EventInvokeConfig.DestinationConfig.OnFailure.Colour"),
+        ),
+        (
+            function("EventInvokeConfig: { DestinationConfig: { OnSuccess: { Type: SNS } } }"),
+            format!("{PROPERTIES}.EventInvokeConfig.DestinationConfig.OnSuccess.Type"),
+        ),
+        (function("DeadLetterQueue: { Colour: red }"), format!("{PROPERTIES}.DeadLetterQueue.Colour")),
+        (function("DeadLetterQueue: { Type: SNS, TargetArn: a }"), format!("{PROPERTIES}.DeadLetterQueue.Type")),
+        (function("Events: { It: { Type: Schedule, Colour: red } }"), format!("{PROPERTIES}.Events.It.Colour")),
+        (sqs("Colour: red"), format!("{EVENT}.Colour")),
+        (sqs("ScalingConfig: { Colour: red }"), format!("{EVENT}.ScalingConfig.Colour")),
+        (sqs("ProvisionedPollerConfig: {}"), format!("{EVENT}.ProvisionedPollerConfig")),
+        (sqs("FilterCriteria: { Colour: red }"), format!("{EVENT}.FilterCriteria.Colour")),
+        (
+            sqs("FilterCriteria: { Filters: [{ Pattern: '{}', Colour: red }] }"),
+            format!("{EVENT}.FilterCriteria.Filters[0].Colour"),
+        ),
+        (stream("Colour: red"), format!("{EVENT}.Colour")),
+        (stream("TumblingWindowInSeconds: 5"), format!("{EVENT}.TumblingWindowInSeconds")),
+        (stream("StartingPositionTimestamp: 5"), format!("{EVENT}.StartingPositionTimestamp")),
+        (stream("DestinationConfig: { OnSuccess: {} }"), format!("{EVENT}.DestinationConfig.OnSuccess")),
+        (
+            stream("DestinationConfig: { OnFailure: { Destination: a, Colour: red } }"),
+            format!("{EVENT}.DestinationConfig.OnFailure.Colour"),
+        ),
+        (
+            stream("DestinationConfig: { OnFailure: { Destination: a, Type: SNS } }"),
+            format!("{EVENT}.DestinationConfig.OnFailure.Type"),
+        ),
+        (event("Schedule", "{ Schedule: rate(1 minute), Colour: red }"), format!("{EVENT}.Colour")),
+        (event("Schedule", "{ Schedule: rate(1 minute), RetryPolicy: {} }"), format!("{EVENT}.RetryPolicy")),
+        (event("Schedule", "{ Schedule: rate(1 minute), DeadLetterConfig: {} }"), format!("{EVENT}.DeadLetterConfig")),
+        (event("ScheduleV2", "{ ScheduleExpression: rate(1 minute), Colour: red }"), format!("{EVENT}.Colour")),
+        (event("ScheduleV2", "{ ScheduleExpression: rate(1 minute), StartDate: a }"), format!("{EVENT}.StartDate")),
+        (event("ScheduleV2", "{ ScheduleExpression: at(2026-11-20T13:00:00) }"), format!("{EVENT}.ScheduleExpression")),
+        (
+            event("ScheduleV2", "{ ScheduleExpression: rate(1 minute), ScheduleExpressionTimezone: Europe/Berlin }"),
+            format!("{EVENT}.ScheduleExpressionTimezone"),
+        ),
+        (
+            event("ScheduleV2", "{ ScheduleExpression: rate(1 minute), FlexibleTimeWindow: { Colour: red } }"),
+            format!("{EVENT}.FlexibleTimeWindow.Colour"),
+        ),
+        (event("EventBridgeRule", "{ Pattern: { a: [b] }, Colour: red }"), format!("{EVENT}.Colour")),
+        (event("EventBridgeRule", "{ Pattern: { a: [b] }, RetryPolicy: {} }"), format!("{EVENT}.RetryPolicy")),
+        (
+            event("EventBridgeRule", "{ Pattern: { a: [b] }, DeadLetterConfig: {} }"),
+            format!("{EVENT}.DeadLetterConfig"),
+        ),
+        (queue("Colour: red"), format!("{PROPERTIES}.Colour")),
+        (
+            queue("RedrivePolicy: { deadLetterTargetArn: a, maxReceiveCount: 1, colour: red }"),
+            format!("{PROPERTIES}.RedrivePolicy.colour"),
+        ),
+        (queue("RedriveAllowPolicy: { colour: red }"), format!("{PROPERTIES}.RedriveAllowPolicy.colour")),
+        (table(&format!("{keys}, Colour: red")), format!("{PROPERTIES}.Colour")),
+        (
+            table("KeySchema: [{ AttributeName: a, KeyType: HASH, Colour: red }]"),
+            format!("{PROPERTIES}.KeySchema[0].Colour"),
+        ),
+        (
+            table(&format!("{keys}, GlobalSecondaryIndexes: [{{ {index}, Colour: red }}]")),
+            format!("{PROPERTIES}.GlobalSecondaryIndexes[0].Colour"),
+        ),
+        (
+            table(&format!("{keys}, StreamSpecification: {{ StreamViewType: NEW_IMAGE, Colour: red }}")),
+            format!("{PROPERTIES}.StreamSpecification.Colour"),
+        ),
+        (
+            table(&format!("{keys}, TimeToLiveSpecification: {{ Colour: red }}")),
+            format!("{PROPERTIES}.TimeToLiveSpecification.Colour"),
+        ),
+        (of("AWS::S3::Bucket", "{ Colour: red }"), format!("{PROPERTIES}.Colour")),
+        (
+            of("AWS::S3::Bucket", "{ NotificationConfiguration: { EventBridgeConfiguration: { Colour: red } } }"),
+            format!("{PROPERTIES}.NotificationConfiguration.EventBridgeConfiguration.Colour"),
+        ),
+        (rule("EventPattern: { a: [b] }, Colour: red"), format!("{PROPERTIES}.Colour")),
+        (
+            rule("EventPattern: { a: [b] }, Targets: [{ Id: a, Arn: b, DeadLetterConfig: {} }]"),
+            format!("{PROPERTIES}.Targets[0].DeadLetterConfig"),
+        ),
+        (
+            rule("EventPattern: { a: [b] }, Targets: [{ Id: a, Arn: b, RetryPolicy: {} }]"),
+            format!("{PROPERTIES}.Targets[0].RetryPolicy"),
+        ),
+        (
+            rule("ScheduleExpression: rate(1 minute), Targets: [{ Id: a, Arn: b, InputPath: c }]"),
+            format!("{PROPERTIES}.Targets[0].InputPath"),
+        ),
+        (of("AWS::Events::EventBus", "{ Name: a, Colour: red }"), format!("{PROPERTIES}.Colour")),
+    ] {
+        refused(&yaml, &[&format!("{path}:"), "is not understood here"]);
+    }
+}
+
+#[test]
+fn asynchronous_invocations_have_their_settings() {
+    let function = |more: &str| {
+        event("EventBridgeRule", "{ Pattern: { a: [b] } }")
+            .replace("Timeout: 5", &format!("Timeout: 5\n      {more}"))
+            .replace("  Bucket:", "  Bus: { Type: AWS::Events::EventBus, Properties: { Name: mine } }\n  Bucket:")
+    };
+    assert!(stack(&function("MemorySize: 128")).unwrap().asynchronous.is_empty());
+    let settings = |more: &str| stack(&function(more)).unwrap().asynchronous["Worker"].clone();
+    let all = settings(
+        "EventInvokeConfig: { MaximumRetryAttempts: 0, MaximumEventAgeInSeconds: 60, DestinationConfig: {
+           OnSuccess: { Type: EventBridge, Destination: !GetAtt Bus.Arn },
+           OnFailure: { Type: S3, Destination: !GetAtt Bucket.Arn } } }",
+    );
+    assert_eq!((all.maximum_retries, all.maximum_event_age_seconds, all.dead_letters), (0, 60, None));
+    let bus = "arn:aws:events:eu-central-1:000000000000:event-bus/mine".to_owned();
+    assert_eq!(all.on_success, Some(Destination::Bus(bus)));
+    assert_eq!(all.on_failure, Some(Destination::Bucket("arn:aws:s3:::test-stack-bucket-000000000000".into())));
+    let queue = "arn:aws:sqs:eu-central-1:000000000000:test-stack-Queue".to_owned();
+    let others = settings(
+        "EventInvokeConfig: { DestinationConfig: { OnSuccess: { Destination: !GetAtt Queue.Arn },
+           OnFailure: { Type: Lambda, Destination: !GetAtt Worker.Arn } } }
+      DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt Queue.Arn }",
+    );
+    assert_eq!((others.maximum_retries, others.maximum_event_age_seconds), (2, 21_600));
+    assert_eq!((others.on_success, others.dead_letters), (Some(Destination::Queue(queue.clone())), Some(queue)));
+    assert_eq!(others.on_failure, Some(Destination::Function("Worker".into())));
+
+    let path = "Resources.Worker.Properties";
+    let on = |kind: &str, arn: &str| {
+        function(&format!("EventInvokeConfig: {{ DestinationConfig: {{ {kind}: {{ Destination: {arn} }} }} }}"))
+    };
+    for (yaml, place, why) in [
+        (
+            function("EventInvokeConfig: { MaximumRetryAttempts: 3 }"),
+            "EventInvokeConfig.MaximumRetryAttempts",
+            "0 to 2",
+        ),
+        (
+            function("EventInvokeConfig: { MaximumEventAgeInSeconds: 59 }"),
+            "EventInvokeConfig.MaximumEventAgeInSeconds",
+            "60 to 21600",
+        ),
+        (on("OnSuccess", "!GetAtt Bucket.Arn"), "DestinationConfig.OnSuccess.Destination", "failures only"),
+        (on("OnFailure", "!GetAtt Fifo.Arn"), "DestinationConfig.OnFailure.Destination", "FIFO"),
+        (on("OnFailure", "'arn:x'"), "DestinationConfig.OnFailure.Destination", "arn:x"),
+        (function("DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt Fifo.Arn }"), "DeadLetterQueue.TargetArn", "FIFO"),
+    ] {
+        refused(&yaml, &[path, place, why]);
+    }
+}
+
+#[test]
+fn a_cron_expression_is_read_with_the_template() {
+    let cron = |expression: &str| {
+        let yaml = event("Schedule", &format!("{{ Schedule: {expression} }}"));
+        stack(&yaml).map(|stack| stack.schedules[0].timing.clone())
+    };
+    let read = cron("cron(0 10 * * ? *)").unwrap();
+    assert_eq!(read, Timing::Cron(Cron::read("cron(0 10 * * ? *)").unwrap()));
+    let refused = cron("cron(0 25 * * ? *)").unwrap_err().to_string();
+    assert!(refused.starts_with(&format!("{EVENT}.Schedule:")) && refused.contains("hours: `25`"), "{refused}");
+    let utc = "{ ScheduleExpression: cron(0 10 * * ? *), ScheduleExpressionTimezone: UTC }";
+    assert!(stack(&event("ScheduleV2", utc)).is_ok());
+}
+
+/// "You can choose whether to allow all source queues, allow specific source queues, or deny all source queues." (SQS
+/// Developer Guide, Amazon SQS dead-letter queues)
+#[test]
+fn a_dead_letter_queue_says_who_may_use_it() {
+    let queues = |policy: &str| {
+        format!(
+            "
+Resources:
+  Work: {{ Type: AWS::SQS::Queue, Properties: {{ RedrivePolicy: {{ deadLetterTargetArn: !GetAtt Dead.Arn, maxReceiveCount: 1 }} }} }}
+  Dead: {{ Type: AWS::SQS::Queue, Properties: {{ RedriveAllowPolicy: {policy} }} }}
+"
+        )
+    };
+    let mine = "arn:aws:sqs:eu-central-1:000000000000:test-stack-Work";
+    for allowing in
+        ["{ redrivePermission: allowAll }", &format!("{{ redrivePermission: byQueue, sourceQueueArns: ['{mine}'] }}")]
+    {
+        assert!(stack(&queues(allowing)).is_ok(), "{allowing}");
+    }
+    for denying in ["{ redrivePermission: denyAll }", "{ redrivePermission: byQueue, sourceQueueArns: ['arn:x'] }"] {
+        refused(
+            &queues(denying),
+            &["Resources.Work.Properties.RedrivePolicy.deadLetterTargetArn", "does not let this queue use it"],
+        );
+    }
+    for wrong in ["{ redrivePermission: byQueue }", "{ redrivePermission: denyAll, sourceQueueArns: ['arn:x'] }"] {
+        refused(&queues(wrong), &["Resources.Dead.Properties.RedriveAllowPolicy.sourceQueueArns", "byQueue"]);
     }
 }
 
@@ -373,7 +584,10 @@ fn each_kind_of_event_comes_to_what_the_services_read() {
 
     let schedule =
         &stack_of("Schedule", "{ Schedule: rate(2 hours), Input: '{\"a\":1}', State: DISABLED }").schedules[0];
-    assert_eq!((schedule.every_seconds, schedule.enabled, &schedule.input), (7_200, false, &Some(json!({"a": 1}))));
+    assert_eq!(
+        (&schedule.timing, schedule.enabled, &schedule.input),
+        (&Timing::EverySeconds(7_200), false, &Some(json!({"a": 1})))
+    );
     assert_eq!(schedule.arn, "arn:aws:events:eu-central-1:000000000000:rule/test-stack-WorkerIt");
 
     let schedule = &stack_of("ScheduleV2", "{ ScheduleExpression: rate(1 day) }").schedules[0];
@@ -388,7 +602,7 @@ fn each_kind_of_event_comes_to_what_the_services_read() {
 
     let api = stack_of("HttpApi", "{ ApiId: !Ref Api, Method: get, Path: '/a/{b}' }").api.unwrap();
     assert_eq!((api.routes[0].method.as_str(), api.routes[0].authorizer.as_deref()), ("GET", Some("Token")));
-    assert_eq!(api.authorizers["Token"].identity_headers, ["authorization"]);
+    assert_eq!(api.authorizers["Token"].identity, [IdentitySource::Header("authorization".to_owned())]);
     let api = stack_of("HttpApi", "{ ApiId: !Ref Api, Auth: { Authorizer: NONE } }").api.unwrap();
     assert_eq!((api.routes[0].method.as_str(), api.routes[0].path.as_str()), ("ANY", "$default"));
     assert_eq!(api.routes[0].authorizer, None);
@@ -420,7 +634,10 @@ Resources:
         ("mine", "arn:aws:events:eu-central-1:000000000000:rule/mine/test-stack-Rule")
     );
     assert!(matches!(&rule.targets[1], Target::Queue { message_group: Some(group), .. } if group == "g"));
-    assert_eq!((stack.schedules[0].function.as_str(), stack.schedules[0].every_seconds), ("Worker", 300));
+    assert_eq!(
+        (stack.schedules[0].function.as_str(), &stack.schedules[0].timing),
+        ("Worker", &Timing::EverySeconds(300))
+    );
     assert_eq!(stack.buses, ["mine"]);
 }
 
@@ -451,7 +668,12 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
     assert!(redrives.into_iter().all(|redrive| stack.queue_by_arn(&redrive.dead_letter_arn).is_some()));
     let mappings: Vec<&str> = stack.queue_mappings.iter().map(|mapping| mapping.function.as_str()).collect();
     assert!(["AdvanceOrders", "Notify", "Recover"].iter().all(|function| mappings.contains(function)), "{mappings:?}");
-    assert!(stack.schedules.iter().any(|schedule| schedule.function == "Sweep" && schedule.every_seconds == 60));
+    assert!(
+        stack
+            .schedules
+            .iter()
+            .any(|schedule| schedule.function == "Sweep" && schedule.timing == Timing::EverySeconds(60))
+    );
     assert_eq!(stack.rules[0].pattern["detail"]["bucket"]["name"], json!([stack.buckets[0].name]));
 
     let api = stack.api.as_ref().unwrap();

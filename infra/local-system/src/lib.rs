@@ -5,6 +5,7 @@
 //! is tested is what is served.
 
 mod identity;
+pub mod panics;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,10 +16,11 @@ use domain::Timestamp;
 use local_cloud::edge::{Edge, Invoke};
 use local_cloud::stack::Stack;
 use local_cloud::{Cloud, CloudError, Connector, FunctionError, Handler, Running, Settings, TemplateError};
+use panics::Panicked;
 use platform::aws::SharedHttpClient;
 use platform::config::ConfigError;
 use platform::runtime::Invocation;
-use platform::{App, Clock, Config};
+use platform::{App, Clock, Config, Function};
 
 /// The template that is deployed, and served.
 pub const TEMPLATE: &str = include_str!("../../../template.yaml");
@@ -39,9 +41,12 @@ pub struct Options {
     pub runs_by_itself: bool,
     /// What the functions reach the services through: the connector, or something around it that loses answers.
     pub network: Network,
+    /// The function that a `Handler` names: one of the list, or another in its place that is known to be wrong.
+    pub by_handler: ByHandler,
 }
 
 pub type Network = Arc<dyn Fn(Connector) -> SharedHttpClient + Send + Sync>;
+pub type ByHandler = fn(&str) -> Option<&'static Function>;
 
 impl Options {
     pub fn new(cloud: local_cloud::Options) -> Self {
@@ -53,6 +58,7 @@ impl Options {
             believe_headers: true,
             runs_by_itself: true,
             network: Arc::new(platform::aws::shared),
+            by_handler: functions::by_handler,
         }
     }
 }
@@ -90,7 +96,8 @@ fn clock_of(cloud: &Cloud) -> Clock {
     Clock::new(move || Timestamp::from_millis(clock.now_ms()))
 }
 
-fn config_of(stack: &Stack, function: &local_cloud::stack::Function) -> Result<Config, StartError> {
+/// What one function of a stack is configured with.
+pub fn config_of(stack: &Stack, function: &local_cloud::stack::Function) -> Result<Config, StartError> {
     let read = |name: &str| match name {
         "AWS_REGION" => Some(stack.region.clone()),
         name => function.environment.get(name).cloned(),
@@ -117,6 +124,7 @@ impl System {
             believe_headers,
             runs_by_itself,
             network,
+            by_handler,
         } = options;
         let mut stack = stack(&template, &stack_name, parameters)?;
         if !runs_by_itself {
@@ -126,7 +134,7 @@ impl System {
         let cloud = Cloud::open(stack, cloud_options)?;
         let apps = Apps::make(&cloud, network(cloud.connector()), seed)?;
         let app = apps.any()?;
-        let running = cloud.start(|function| apps.handler(function))?;
+        let running = cloud.start(|function| apps.handler(function, by_handler))?;
         let invoke: Invoke = {
             let cloud = cloud.clone();
             Arc::new(move |logical_id, event| {
@@ -194,14 +202,16 @@ impl Apps {
         self.by_environment.values().next().cloned().ok_or(StartError::NoApi)
     }
 
-    fn handler(&self, function: &local_cloud::stack::Function) -> Option<Handler> {
+    fn handler(&self, function: &local_cloud::stack::Function, by_handler: ByHandler) -> Option<Handler> {
         let app = Arc::clone(self.by_environment.get(&function.environment)?);
-        let function = *functions::by_handler(&function.handler)?;
+        let function = *by_handler(&function.handler)?;
         Some(Arc::new(move |invocation: local_cloud::Invocation| {
             let app = Arc::clone(&app);
             Box::pin(async move {
                 let deadline = Timestamp::from_millis(invocation.deadline_ms);
-                let answer = function.invoke(app, invocation.event, Invocation { deadline }).await;
+                let answer = function.invoke(app, invocation.event, Invocation { deadline });
+                // The cloud knows what becomes of an invocation that panics; this knows where it did.
+                let answer = panics::caught(answer).await.unwrap_or_else(Panicked::go_on);
                 answer.map_err(|failed| FunctionError { kind: "Failed".to_owned(), message: failed.0 })
             })
         }))

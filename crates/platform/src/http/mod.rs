@@ -119,6 +119,15 @@ impl Request {
         if self.body.is_empty() { Ok(Fields::default()) } else { self.fields() }
     }
 
+    /// Whether the caller says in `If-None-Match` that this tag, or whatever there is, is what they hold.
+    fn holds(&self, tag: &str) -> bool {
+        let given = self.headers.get_all("if-none-match").iter().filter_map(|value| value.to_str().ok());
+        given.flat_map(|value| value.split(',')).map(str::trim).any(|known| {
+            let opaque = known.strip_prefix("W/").unwrap_or(known);
+            known == "*" || opaque.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) == Some(tag)
+        })
+    }
+
     /// How many of a list, and from where.
     pub fn page(&self) -> Result<(i32, Option<Place>), Problem> {
         if let Some(unknown) = self.query.keys().find(|name| !matches!(name.as_str(), "limit" | "cursor")) {
@@ -166,13 +175,19 @@ fn is_json(content_type: &str) -> bool {
         })
 }
 
-/// An answer in the 2xx.
+/// An answer that is no problem.
 #[derive(Debug)]
 pub struct Response {
     status: u16,
     body: Vec<u8>,
     headers: Vec<(&'static str, String)>,
+    cache: &'static str,
 }
+
+/// What a customer owns is nobody else's to keep.
+const KEPT_BY_NOBODY: &str = "no-store";
+/// What is the same for everyone may be kept, and is asked for again after a while.
+const KEPT_FOR_MINUTES: &str = "public, max-age=300";
 
 /// Items, and where the rest begins.
 #[derive(Debug, Serialize)]
@@ -190,7 +205,13 @@ impl<T> List<T> {
 impl Response {
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         let body = serde_json::to_vec(body).expect("answers are plain data with text keys");
-        Self { status, body, headers: Vec::new() }
+        Self { status, body, headers: Vec::new(), cache: KEPT_BY_NOBODY }
+    }
+
+    /// A document in JSON that is the same for everyone. Who has it already, by its tag, is told so with a 304.
+    pub fn document(request: &Request, text: String, tag: &str) -> Self {
+        let (status, body) = if request.holds(tag) { (304, Vec::new()) } else { (200, text.into_bytes()) };
+        Self { status, body, headers: vec![("etag", format!("\"{tag}\""))], cache: KEPT_FOR_MINUTES }
     }
 
     #[must_use]
@@ -206,28 +227,26 @@ impl Response {
     }
 
     pub(crate) fn into_http(self) -> http::Response<lambda_http::Body> {
-        render(self.status, "application/json", self.headers, self.body)
+        render(self.status, "application/json", self.cache, self.headers, self.body)
     }
 }
 
 impl Problem {
     pub(crate) fn into_http(self) -> http::Response<lambda_http::Body> {
         let body = serde_json::to_vec(&self).expect("a problem is plain data");
-        render(self.status(), "application/problem+json", self.headers(), body)
+        render(self.status(), "application/problem+json", KEPT_BY_NOBODY, self.headers(), body)
     }
 }
 
 fn render(
     status: u16,
     content_type: &'static str,
+    cache: &'static str,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 ) -> http::Response<lambda_http::Body> {
-    let mut response = http::Response::builder()
-        .status(status)
-        .header("content-type", content_type)
-        // What a customer owns is nobody else's to keep.
-        .header("cache-control", "no-store");
+    let mut response =
+        http::Response::builder().status(status).header("content-type", content_type).header("cache-control", cache);
     for (name, value) in headers {
         response = response.header(name, value);
     }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::books::{Found, Item, Key, Version};
-use domain::events::{Event, EventId};
+use domain::events::{Event, EventId, Teller};
 use domain::ids::{CustomerId, DepositId, OrderId, UnreadableId};
 use domain::orders::Resource;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,8 @@ pub enum CodecError {
     Newer { pk: String, sk: String, format: u32 },
     #[error("{pk} / {sk} is no address of an item")]
     Address { pk: String, sk: String },
+    #[error("{pk} / {sk} has events and is of a kind that tells none")]
+    TellsNothing { pk: String, sk: String },
     #[error("{what} cannot be read: {source}")]
     Attributes { what: String, source: Box<serde_dynamo::Error> },
 }
@@ -194,6 +196,9 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
     if item.key() != key {
         return Err(CodecError::Address { pk, sk });
     }
+    if !events.is_empty() && Teller::of(&key).is_none() {
+        return Err(CodecError::TellsNothing { pk, sk });
+    }
     Ok(Stored { found: Found { item, version }, commit, events })
 }
 
@@ -300,6 +305,14 @@ mod tests {
         attributes.insert("format".to_owned(), AttributeValue::N("2".to_owned()));
         attributes.remove("commit");
         assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 2, .. })));
+    }
+
+    #[test]
+    fn events_on_an_item_that_tells_none_are_refused() {
+        let (deposit, _) = items().into_iter().find(|(item, _)| matches!(item, Item::Deposit(_))).unwrap();
+        let (_, events) = items().into_iter().find(|(_, events)| !events.is_empty()).unwrap();
+        let refused = decode(encode(&deposit, 1, "c", &events).unwrap());
+        assert!(matches!(refused, Err(CodecError::TellsNothing { .. })), "{refused:?}");
     }
 
     #[test]

@@ -25,6 +25,10 @@ struct Inner {
     left_out: Arc<AtomicUsize>,
 }
 
+/// Beside the message, which says what panicked and where.
+const AFTER_A_PANIC: &str = "the server goes on, and what is committed stays; started with RUST_BACKTRACE=1 it says how it \
+     came there, and `paidonce invoke` replays the event alone";
+
 /// Lines that wait for the terminal.
 const DEPTH: usize = 4096;
 
@@ -120,7 +124,11 @@ fn went_wrong(paint: Paint, record: &InvocationRecord) -> Option<String> {
         Outcome::Panicked => "panicked",
         Outcome::Throttled => "was throttled",
     };
-    let why = record.error.as_ref().map(ToString::to_string).unwrap_or_default();
+    let why = match (&record.error, record.outcome) {
+        (None, _) => String::new(),
+        (Some(error), Outcome::Panicked) => format!("{}\n              {}", error.message, paint.faint(AFTER_A_PANIC)),
+        (Some(error), _) => error.to_string(),
+    };
     Some(format!("{} {}: {why}", record.function, paint.red(what)))
 }
 
@@ -165,5 +173,9 @@ mod tests {
         let paint = Paint::for_pipes();
         assert_eq!(went_wrong(paint, &record(Outcome::Done)), None);
         assert_eq!(went_wrong(paint, &record(Outcome::TimedOut)).unwrap(), "Relay timed out: Failed: no");
+        let panicked = went_wrong(paint, &record(Outcome::Panicked)).unwrap();
+        let lines: Vec<_> = panicked.lines().map(str::trim).collect();
+        assert_eq!((lines.len(), lines[0]), (2, "Relay panicked: no"));
+        assert!(lines[1].contains("goes on") && lines[1].contains("RUST_BACKTRACE=1"), "{panicked}");
     }
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
 
+mod aws_port;
+mod env;
 mod errors;
+mod invoking;
 mod killing;
 mod looking;
 mod serving;

@@ -77,7 +77,7 @@ fn the_printed_lines_work_as_they_are_and_again() {
 
 #[test]
 fn an_order_is_paid_within_two_seconds() {
-    let server = Server::start_with(&["--ephemeral", "--port", "0"]);
+    let server = Server::start_with(&["--ephemeral", "--port", "0", "--aws-port", "0"]);
     assert_eq!(server.post("alice", "/deposits", "d", r#"{"amount": 5000}"#).status, 201);
     let order = server.post("alice", "/orders", "o", r#"{"amount": 1500.99, "description": "tea"}"#);
     assert_eq!(order.status, 201, "{order:?}");
@@ -104,7 +104,7 @@ fn what_is_kept_is_there_after_a_stop_and_what_is_ephemeral_is_not() {
     let (_, said) = server.stop();
     assert_eq!(said.lines().count(), 1, "quiet says where it is: {said}");
 
-    let server = Server::start_with(&["--ephemeral", "--port", "0"]);
+    let server = Server::start_with(&["--ephemeral", "--port", "0", "--aws-port", "0"]);
     let said =
         eventually("where its state is", SOON, || Some(server.said()).filter(|said| said.contains("state is in")));
     let line = said.lines().find(|line| line.starts_with("The state is in ")).unwrap().to_owned();
@@ -116,7 +116,7 @@ fn what_is_kept_is_there_after_a_stop_and_what_is_ephemeral_is_not() {
 
 #[test]
 fn a_request_under_way_is_answered_when_it_is_told_to_stop() {
-    let server = Server::start_with(&["--ephemeral", "--port", "0"]);
+    let server = Server::start_with(&["--ephemeral", "--port", "0", "--aws-port", "0"]);
     let port = server.port;
     let answers: Vec<_> = (0..8)
         .map(|number| {

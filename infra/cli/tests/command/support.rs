@@ -18,7 +18,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// The command, with nothing of the caller's environment that would change what it says.
 pub(crate) fn paidonce<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paidonce"));
-    command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command.args(arguments).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env("NO_COLOR", "1");
     command
 }
 
@@ -35,6 +35,14 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Changes what a state directory says that it was last served with.
+pub(crate) fn edit_served(state: &Path, field: &str, value: Value) {
+    let file = state.join("served.json");
+    let mut served: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    served[field] = value;
+    std::fs::write(&file, served.to_string()).unwrap();
+}
+
 /// A server on a free port. Dropped, it is killed.
 pub(crate) struct Server {
     child: Child,
@@ -47,7 +55,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(state: &Path, more: &[&str]) -> Self {
         let state = state.to_str().unwrap();
-        Self::start_with(&[&["serve", "--port", "0", "--state", state], more].concat())
+        Self::start_with(&[&["serve", "--port", "0", "--aws-port", "0", "--state", state], more].concat())
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {

@@ -18,7 +18,23 @@ pub(super) fn internal_error() -> Response<Bytes> {
 }
 
 pub(super) fn too_long() -> Response<Bytes> {
-    message(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long")
+    message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large")
+}
+
+/// How long a JSON is when it is written.
+pub(super) fn json_bytes(value: &Value) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0)
 }
 
 /// What a function answered.
@@ -45,16 +61,7 @@ fn structured(answer: &Map<String, Value>) -> Result<Response<Bytes>, &'static s
     let mut response = Response::new(body(answer)?);
     *response.status_mut() = status;
 
-    let several = map_of(answer, "multiValueHeaders")?;
-    for (name, value) in map_of(answer, "headers")?.into_iter().flatten() {
-        if !several.is_some_and(|several| several.keys().any(|other| other.eq_ignore_ascii_case(name))) {
-            set(&mut response, name, value)?;
-        }
-    }
-    for (name, values) in several.into_iter().flatten() {
-        let values = values.as_array().ok_or("a value of multiValueHeaders is not a list")?;
-        values.iter().try_for_each(|value| set(&mut response, name, value))?;
-    }
+    // Of the cookies, those of the list come first. `multiValueHeaders` is not a field of this format.
     match answer.get("cookies") {
         None | Some(Value::Null) => {}
         Some(Value::Array(cookies)) => {
@@ -62,7 +69,14 @@ fn structured(answer: &Map<String, Value>) -> Result<Response<Bytes>, &'static s
         }
         Some(_) => return Err("cookies is not a list"),
     }
-    let plain = HeaderValue::from_static("text/plain;charset=UTF-8");
+    match answer.get("headers") {
+        None | Some(Value::Null) => {}
+        Some(Value::Object(headers)) => {
+            headers.iter().try_for_each(|(name, value)| set(&mut response, name, value))?;
+        }
+        Some(_) => return Err("headers are not a map"),
+    }
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().entry(header::CONTENT_TYPE).or_insert(plain);
     Ok(response)
 }
@@ -77,14 +91,6 @@ fn body(answer: &Map<String, Value>) -> Result<Bytes, &'static str> {
         Some(Value::Bool(true)) => STANDARD.decode(body).map(Bytes::from).map_err(|_| "body is not base64"),
         None | Some(Value::Null | Value::Bool(false)) => Ok(Bytes::from(body.clone())),
         Some(_) => Err("isBase64Encoded is neither true nor false"),
-    }
-}
-
-fn map_of<'a>(answer: &'a Map<String, Value>, key: &str) -> Result<Option<&'a Map<String, Value>>, &'static str> {
-    match answer.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(map)),
-        Some(_) => Err("headers are not a map"),
     }
 }
 
@@ -138,21 +144,21 @@ mod tests {
     fn a_structured_answer_is_taken_at_its_word() {
         let answer = json!({
             "statusCode": 201,
-            "headers": {"Content-Type": "application/json", "X-Twice": "dropped", "Content-Length": "9999"},
-            "multiValueHeaders": {"x-twice": ["a", "b"]},
+            "headers": {"Content-Type": "application/json", "Content-Length": "9999", "Set-Cookie": "c=3", "X-A": 1},
+            "multiValueHeaders": {"x-b": ["a", "b"]},
             "cookies": ["a=1", "b=2"],
             "body": "{}",
         });
         let headers = pairs(&[
-            ("content-type", "application/json"),
-            ("x-twice", "a"),
-            ("x-twice", "b"),
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
+            ("set-cookie", "c=3"),
+            ("content-type", "application/json"),
+            ("x-a", "1"),
         ]);
         assert_eq!(seen(answer), (201, headers, Bytes::from("{}")));
         let answer = json!({"statusCode": 200, "body": "/wA=", "isBase64Encoded": true});
-        let plain = pairs(&[("content-type", "text/plain;charset=UTF-8")]);
+        let plain = pairs(&[("content-type", "text/plain; charset=utf-8")]);
         assert_eq!(seen(answer), (200, plain, Bytes::from_static(b"\xff\0")));
     }
 
@@ -161,7 +167,8 @@ mod tests {
         let headers = pairs(&[("content-type", "application/json")]);
         assert_eq!(seen(json!({"a": 1})), (200, headers.clone(), Bytes::from(r#"{"a":1}"#)));
         assert_eq!(seen(json!("Hello")), (200, headers.clone(), Bytes::from("Hello")));
-        assert_eq!(seen(json!([1])), (200, headers, Bytes::from("[1]")));
+        assert_eq!(seen(json!([1])), (200, headers.clone(), Bytes::from("[1]")));
+        assert_eq!(seen(json!(null)), (200, headers, Bytes::from("null")));
     }
 
     #[test]
@@ -177,7 +184,6 @@ mod tests {
             json!({"statusCode": 200, "headers": {"a b": "c"}}),
             json!({"statusCode": 200, "headers": {"a": "line\nfeed"}}),
             json!({"statusCode": 200, "headers": {"a": ["b"]}}),
-            json!({"statusCode": 200, "multiValueHeaders": {"a": "b"}}),
             json!({"statusCode": 200, "cookies": "a"}),
             json!({"statusCode": 200, "body": {}}),
             json!({"statusCode": 200, "body": "?", "isBase64Encoded": true}),

@@ -1,20 +1,34 @@
-//! Lambda authorizers with payload format 2.0 and simple responses, and the cache of what they said.
+//! Lambda authorizers with payload format 2.0: who is asked, with what, and the cache of what they said.
 //!
-//! An answer is cached by the values of the identity headers and counts for every route of that authorizer, allowed
-//! or not, as on AWS; a failure is not cached. Concurrent requests with a new token each ask.
+//! An answer is cached by the values of the identity sources and counts for every route of that authorizer. A simple
+//! response is a verdict on all of them, allowed or not; a policy is judged anew for each. A failure is not cached.
+//! Concurrent requests with a new identity each ask.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Invoke, answer, event::Context, routes::Match};
-use crate::{Clock, function::FunctionError, stack::Authorizer};
+use super::{
+    Invoke, answer,
+    event::{self, Context},
+    policy::Policy,
+    routes::Match,
+};
+use crate::{
+    Clock,
+    stack::{Authorizer, IdentitySource},
+};
 
-/// What an authorizer said of a caller.
+/// An authorizer that takes longer has failed.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// What an authorizer said of a caller and a route.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
     /// With the context that is handed on to the function.
@@ -25,14 +39,14 @@ pub(super) enum Verdict {
 /// Why there is no verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoVerdict {
-    /// An identity header is missing, or the function threw `Unauthorized`.
+    /// An identity source is missing.
     Unauthorized,
-    /// The function failed, or answered what is not a simple response.
+    /// The function failed, took too long, or answered what is neither a simple response nor a policy.
     Failed,
 }
 
 impl NoVerdict {
-    pub(super) fn response(self) -> Response<bytes::Bytes> {
+    pub(super) fn response(self) -> Response<Bytes> {
         match self {
             Self::Unauthorized => answer::message(StatusCode::UNAUTHORIZED, "Unauthorized"),
             Self::Failed => answer::internal_error(),
@@ -40,24 +54,59 @@ impl NoVerdict {
     }
 }
 
+/// What an authorizer said of a caller, for whatever route.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Word {
+    Allowed(Value),
+    Forbidden,
+    Policy(Policy, Value),
+}
+
+impl Word {
+    fn of(answer: &Value, simple_responses: bool) -> Result<Self, &'static str> {
+        let context = match answer.get("context") {
+            None | Some(Value::Null) => Value::Null,
+            Some(context @ Value::Object(_)) => context.clone(),
+            Some(_) => return Err("context is not a map"),
+        };
+        if !simple_responses {
+            let document = answer.get("policyDocument").ok_or("there is no policyDocument")?;
+            return Ok(Self::Policy(Policy::parse(document)?, context));
+        }
+        match answer.get("isAuthorized") {
+            Some(Value::Bool(true)) => Ok(Self::Allowed(context)),
+            Some(Value::Bool(false)) => Ok(Self::Forbidden),
+            _ => Err("isAuthorized is neither true nor false"),
+        }
+    }
+
+    fn on(self, route_arn: &str) -> Verdict {
+        match self {
+            Self::Allowed(context) => Verdict::Allowed(context),
+            Self::Policy(policy, context) if policy.allows(route_arn) => Verdict::Allowed(context),
+            Self::Forbidden | Self::Policy(..) => Verdict::Forbidden,
+        }
+    }
+}
+
 /// More callers than this within one cache time are asked for anew.
 const MOST_CACHED: usize = 1_000;
 
-/// The authorizer's name and the values of its identity headers.
+/// The authorizer's name and the values of its identity sources.
 type Key = (String, Vec<String>);
 
 #[derive(Default)]
 pub(super) struct Cache {
-    known: Mutex<BTreeMap<Key, (i64, Verdict)>>,
+    known: Mutex<BTreeMap<Key, (i64, Word)>>,
 }
 
 impl Cache {
-    fn get(&self, key: &Key, now_ms: i64) -> Option<Verdict> {
+    fn get(&self, key: &Key, now_ms: i64) -> Option<Word> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).filter(|(until_ms, _)| now_ms < *until_ms).map(|(_, verdict)| verdict.clone())
+        known.get(key).filter(|(until_ms, _)| now_ms < *until_ms).map(|(_, word)| word.clone())
     }
 
-    fn keep(&self, key: Key, verdict: Verdict, until_ms: i64, now_ms: i64) {
+    fn keep(&self, key: Key, word: Word, until_ms: i64, now_ms: i64) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_CACHED && !known.contains_key(&key) {
             known.retain(|_, (until_ms, _)| now_ms < *until_ms);
@@ -66,68 +115,82 @@ impl Cache {
             let first_to_end = known.iter().min_by_key(|(_, (until_ms, _))| *until_ms).map(|(key, _)| key.clone());
             first_to_end.into_iter().for_each(|key| drop(known.remove(&key)));
         }
-        known.insert(key, (until_ms, verdict));
+        known.insert(key, (until_ms, word));
     }
 }
 
-/// Asks the authorizer of a route, or remembers. `event` is what the function's event has in common with its own.
+/// What is to be judged.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) request: &'a Request<Bytes>,
+    pub(super) found: &'a Match<'a>,
+    pub(super) context: &'a Context<'a>,
+    /// What the function's event has in common with the authorizer's.
+    pub(super) event: &'a Map<String, Value>,
+}
+
+/// Asks the authorizer of a route, or remembers.
 pub(super) async fn judge(
     (name, authorizer): (&str, &Authorizer),
-    headers: &HeaderMap,
-    event: &Map<String, Value>,
-    (found, context): (&Match<'_>, &Context<'_>),
+    call: Call<'_>,
     (invoke, cache, clock): (&Invoke, &Cache, &Clock),
 ) -> Result<Verdict, NoVerdict> {
-    let identity = identity(authorizer, headers).ok_or(NoVerdict::Unauthorized)?;
+    let identity = identity(authorizer, call).ok_or(NoVerdict::Unauthorized)?;
+    let route_arn = route_arn(call);
     let key = (name.to_owned(), identity);
-    if let Some(verdict) = cache.get(&key, clock.now_ms()) {
-        return Ok(verdict);
+    if let Some(word) = cache.get(&key, clock.now_ms()) {
+        return Ok(word.on(&route_arn));
     }
-    let mut event = event.clone();
+    let mut event = call.event.clone();
     event.insert("type".to_owned(), json!("REQUEST"));
-    event.insert("routeArn".to_owned(), json!(route_arn(found, context)));
-    event.insert("identitySource".to_owned(), json!(key.1));
-    let verdict = match super::invoke(invoke, &authorizer.function, Value::Object(event)).await {
-        Ok(answer) => simple_response(&answer).ok_or(NoVerdict::Failed)?,
-        Err(FunctionError { message, .. }) if message == "Unauthorized" => return Err(NoVerdict::Unauthorized),
-        Err(error) => {
+    event.insert("routeArn".to_owned(), json!(route_arn));
+    if !key.1.is_empty() {
+        event.insert("identitySource".to_owned(), json!(key.1));
+    }
+    let asked = tokio::time::timeout(TIME_LIMIT, super::invoke(invoke, &authorizer.function, Value::Object(event)));
+    let answer = match asked.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
             tracing::warn!(authorizer = name, %error, "the authorizer {name} failed: {error}");
             return Err(NoVerdict::Failed);
         }
+        Err(_) => {
+            tracing::warn!(authorizer = name, "the authorizer {name} took more than {} s", TIME_LIMIT.as_secs());
+            return Err(NoVerdict::Failed);
+        }
     };
+    let word = Word::of(&answer, authorizer.simple_responses).map_err(|why| {
+        tracing::warn!(authorizer = name, why, "the authorizer {name} gave a malformed answer: {why}");
+        NoVerdict::Failed
+    })?;
     if authorizer.cache_seconds > 0 {
         let now_ms = clock.now_ms();
-        cache.keep(key, verdict.clone(), now_ms + i64::from(authorizer.cache_seconds) * 1_000, now_ms);
+        cache.keep(key, word.clone(), now_ms + i64::from(authorizer.cache_seconds) * 1_000, now_ms);
     }
-    Ok(verdict)
+    Ok(word.on(&route_arn))
 }
 
-/// `None` if a header that identifies the caller is missing or empty.
-fn identity(authorizer: &Authorizer, headers: &HeaderMap) -> Option<Vec<String>> {
-    let value = |name: &String| {
-        let values: Vec<_> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        Some(values.join(",")).filter(|joined| !joined.is_empty())
+/// `None` if anything that identifies the caller is missing or empty.
+fn identity(authorizer: &Authorizer, Call { request, found, context, .. }: Call<'_>) -> Option<Vec<String>> {
+    let value = |source: &IdentitySource| {
+        let value = match source {
+            IdentitySource::Header(name) => event::folded_header(request.headers(), name),
+            IdentitySource::Query(name) => {
+                event::folded_query(request.uri().query().unwrap_or_default()).remove(name).unwrap_or_default()
+            }
+            IdentitySource::StageVariable(name) => context.stage_variables.get(name).cloned().unwrap_or_default(),
+            IdentitySource::Context(name) => event::context_variable(name, request, found, context),
+        };
+        Some(value).filter(|value| !value.is_empty())
     };
-    authorizer.identity_headers.iter().map(value).collect()
+    authorizer.identity.iter().map(value).collect()
 }
 
-fn route_arn(found: &Match<'_>, context: &Context<'_>) -> String {
+/// The method and path that are called, not the route's pattern: a policy speaks of resources.
+fn route_arn(Call { request, found, context, .. }: Call<'_>) -> String {
     let Context { account, region, api_id, stage, .. } = context;
-    let route = found.key().replacen(' ', "", 1);
-    format!("arn:aws:execute-api:{region}:{account}:{api_id}/{stage}/{route}")
-}
-
-fn simple_response(answer: &Value) -> Option<Verdict> {
-    match answer.get("isAuthorized")? {
-        Value::Bool(false) => Some(Verdict::Forbidden),
-        Value::Bool(true) => match answer.get("context") {
-            None | Some(Value::Null) => Some(Verdict::Allowed(Value::Null)),
-            Some(context @ Value::Object(_)) => Some(Verdict::Allowed(context.clone())),
-            Some(_) => None,
-        },
-        _ => None,
-    }
+    let partition = context.partition;
+    format!("arn:{partition}:execute-api:{region}:{account}:{api_id}/{stage}/{}{}", request.method(), found.path)
 }
 
 #[cfg(test)]
@@ -139,24 +202,32 @@ mod tests {
         let cache = Cache::default();
         let key = |name: usize| ("A".to_owned(), vec![name.to_string()]);
         for name in 0..MOST_CACHED {
-            cache.keep(key(name), Verdict::Forbidden, 1_000 + i64::try_from(name).unwrap(), 0);
+            cache.keep(key(name), Word::Forbidden, 1_000 + i64::try_from(name).unwrap(), 0);
         }
-        cache.keep(key(MOST_CACHED), Verdict::Allowed(json!({})), 9_000, 0);
+        cache.keep(key(MOST_CACHED), Word::Allowed(json!({})), 9_000, 0);
         assert_eq!(cache.get(&key(0), 0), None);
-        assert_eq!(cache.get(&key(1), 0), Some(Verdict::Forbidden));
+        assert_eq!(cache.get(&key(1), 0), Some(Word::Forbidden));
         assert_eq!(cache.get(&key(1), 1_001), None);
-        cache.keep(key(5_000), Verdict::Forbidden, 9_000, 1_500);
+        cache.keep(key(5_000), Word::Forbidden, 9_000, 1_500);
         assert!(cache.known.lock().unwrap().len() < MOST_CACHED);
     }
 
     #[test]
-    fn only_a_simple_response_is_a_verdict() {
-        assert_eq!(simple_response(&json!({"isAuthorized": true})), Some(Verdict::Allowed(Value::Null)));
-        assert_eq!(simple_response(&json!({"isAuthorized": false, "context": {}})), Some(Verdict::Forbidden));
-        for malformed in
-            [json!(null), json!({}), json!({"isAuthorized": "true"}), json!({"isAuthorized": true, "context": [1]})]
-        {
-            assert_eq!(simple_response(&malformed), None, "{malformed}");
+    fn only_an_answer_of_the_agreed_form_is_a_word() {
+        let simple = |answer| Word::of(&answer, true);
+        assert_eq!(simple(json!({"isAuthorized": true})), Ok(Word::Allowed(Value::Null)));
+        assert_eq!(simple(json!({"isAuthorized": false, "context": {}})), Ok(Word::Forbidden));
+        let policy = json!({"principalId": "a", "policyDocument": {"Statement": []}});
+        assert!(Word::of(&policy, false).is_ok());
+        for malformed in [
+            json!(null),
+            json!({}),
+            json!({"isAuthorized": "true"}),
+            json!({"isAuthorized": true, "context": [1]}),
+            policy,
+        ] {
+            assert!(simple(malformed.clone()).is_err(), "{malformed}");
         }
+        assert!(Word::of(&json!({"isAuthorized": true}), false).is_err());
     }
 }

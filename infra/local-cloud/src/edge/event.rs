@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, Request, Version, header};
+use http::{HeaderMap, HeaderName, Request, Version, header};
 use serde_json::{Map, Value, json};
 
 use super::{
     routes::Match,
-    text::{common_log_time, percent_decoded, query_decoded},
+    text::{common_log_time, query_decoded},
 };
 
 /// What the edge knows of a request beside the request itself.
@@ -20,7 +20,12 @@ pub(super) struct Context<'a> {
     pub(super) account: &'a str,
     pub(super) region: &'a str,
     pub(super) api_id: &'a str,
+    pub(super) partition: &'a str,
+    pub(super) url_suffix: &'a str,
     pub(super) stage: &'a str,
+    pub(super) stage_variables: &'a BTreeMap<String, String>,
+    /// What the request line names, decoded.
+    pub(super) path: String,
     pub(super) request_id: String,
     /// The random part of the trace id, 24 hexadecimal digits.
     pub(super) trace: String,
@@ -37,13 +42,13 @@ pub(super) fn common(request: &Request<Bytes>, found: &Match<'_>, context: &Cont
     };
     set("version", json!("2.0"));
     set("routeKey", json!(found.key()));
-    set("rawPath", json!(decoded_path(request)));
+    set("rawPath", json!(context.path));
     set("rawQueryString", json!(request.uri().query().unwrap_or_default()));
     let cookies = cookies(headers);
     if !cookies.is_empty() {
         set("cookies", json!(cookies));
     }
-    set("headers", json!(folded_headers(headers, context)));
+    set("headers", json!(folded_headers(request, context)));
     let query = folded_query(request.uri().query().unwrap_or_default());
     if !query.is_empty() {
         set("queryStringParameters", json!(query));
@@ -51,6 +56,9 @@ pub(super) fn common(request: &Request<Bytes>, found: &Match<'_>, context: &Cont
     set("requestContext", request_context(request, found, context));
     if !found.variables.is_empty() {
         set("pathParameters", json!(found.variables));
+    }
+    if !context.stage_variables.is_empty() {
+        set("stageVariables", json!(context.stage_variables));
     }
     event
 }
@@ -74,19 +82,19 @@ pub(super) fn for_function(
 }
 
 fn request_context(request: &Request<Bytes>, found: &Match<'_>, context: &Context<'_>) -> Value {
-    let Context { account, region, api_id, stage, request_id, peer, now_ms, .. } = context;
-    let agent = request.headers().get(header::USER_AGENT).map(|agent| lossy(agent.as_bytes())).unwrap_or_default();
+    let Context { account, api_id, stage, path, request_id, now_ms, .. } = context;
+    let of = |name| context_variable(name, request, found, context);
     json!({
         "accountId": account,
         "apiId": api_id,
-        "domainName": format!("{api_id}.execute-api.{region}.amazonaws.com"),
+        "domainName": of("domainName"),
         "domainPrefix": api_id,
         "http": {
             "method": request.method().as_str(),
-            "path": decoded_path(request),
-            "protocol": if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
-            "sourceIp": peer.to_string(),
-            "userAgent": agent,
+            "path": path,
+            "protocol": of("protocol"),
+            "sourceIp": of("identity.sourceIp"),
+            "userAgent": of("identity.userAgent"),
         },
         "requestId": request_id,
         "routeKey": found.key(),
@@ -96,22 +104,64 @@ fn request_context(request: &Request<Bytes>, found: &Match<'_>, context: &Contex
     })
 }
 
-/// Its name notwithstanding, `rawPath` is decoded by an HTTP API; `rawQueryString` is as it was sent.
-fn decoded_path(request: &Request<Bytes>) -> String {
-    percent_decoded(request.uri().path())
+/// A `$context` variable, of those that [`crate::stack::IdentitySource::CONTEXT_VARIABLES`] names.
+pub(super) fn context_variable(
+    name: &str,
+    request: &Request<Bytes>,
+    found: &Match<'_>,
+    context: &Context<'_>,
+) -> String {
+    let Context { account, region, api_id, url_suffix, stage, path, peer, .. } = context;
+    match name {
+        "accountId" => (*account).to_owned(),
+        "apiId" | "domainPrefix" => (*api_id).to_owned(),
+        "domainName" => format!("{api_id}.execute-api.{region}.{url_suffix}"),
+        "httpMethod" => request.method().to_string(),
+        "identity.sourceIp" => peer.to_string(),
+        "identity.userAgent" => {
+            request.headers().get(header::USER_AGENT).map(|agent| lossy(agent.as_bytes())).unwrap_or_default()
+        }
+        "path" => path.clone(),
+        "protocol" if request.version() == Version::HTTP_10 => "HTTP/1.0".to_owned(),
+        "protocol" => "HTTP/1.1".to_owned(),
+        "routeKey" => found.key(),
+        "stage" => (*stage).to_owned(),
+        _ => String::new(),
+    }
 }
 
-/// Lower-case names, values of one name folded with commas. Cookies have a field of their own.
-fn folded_headers(headers: &HeaderMap, context: &Context<'_>) -> BTreeMap<String, String> {
-    let mut folded: BTreeMap<String, String> = BTreeMap::new();
-    let mut add = |name: &str, value: String| {
-        folded.entry(name.to_owned()).and_modify(|known| *known = format!("{known},{value}")).or_insert(value);
+/// They end at the gateway, as RFC 9110 (7.6.1) asks of whoever stands in between.
+const OF_THE_CONNECTION: &[&str] = &[
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Lower-case names, values of one name folded with commas. Cookies have a field of their own. The length is that of
+/// the body, however it came, and is told of an empty one as well.
+fn folded_headers(request: &Request<Bytes>, context: &Context<'_>) -> BTreeMap<String, String> {
+    let headers = request.headers();
+    let nominated = folded_header(headers, header::CONNECTION.as_str()).to_ascii_lowercase();
+    let is_nominated = |name: &HeaderName| nominated.split(',').any(|nominated| nominated.trim() == name.as_str());
+    let passed_on = |name: &&HeaderName| {
+        **name != header::COOKIE && !OF_THE_CONNECTION.contains(&name.as_str()) && !is_nominated(name)
     };
-    for (name, value) in headers.iter().filter(|(name, _)| **name != header::COOKIE) {
-        add(name.as_str(), lossy(value.as_bytes()));
-    }
-    add("x-forwarded-for", context.peer.to_string());
-    let host = headers.get(header::HOST).map(|host| lossy(host.as_bytes())).unwrap_or_default();
+    let names = headers.keys().filter(passed_on);
+    let mut folded: BTreeMap<String, String> =
+        names.map(|name| (name.to_string(), folded_header(headers, name.as_str()))).collect();
+    folded.insert(header::CONTENT_LENGTH.to_string(), request.body().len().to_string());
+    let peer = context.peer.to_string();
+    folded
+        .entry("x-forwarded-for".to_owned())
+        .and_modify(|known| *known = format!("{known},{peer}"))
+        .or_insert_with(|| peer.clone());
+    let host = folded_header(headers, header::HOST.as_str());
     let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).unwrap_or(80);
     folded.insert("x-forwarded-port".to_owned(), port.to_string());
     folded.insert("x-forwarded-proto".to_owned(), "http".to_owned());
@@ -119,6 +169,12 @@ fn folded_headers(headers: &HeaderMap, context: &Context<'_>) -> BTreeMap<String
     let trace = || format!("Root=1-{seconds:08x}-{}", context.trace);
     folded.entry("x-amzn-trace-id".to_owned()).or_insert_with(trace);
     folded
+}
+
+/// All values of one header, with commas between them; empty if there is none.
+pub(super) fn folded_header(headers: &HeaderMap, name: &str) -> String {
+    let values: Vec<String> = headers.get_all(name).iter().map(|value| lossy(value.as_bytes())).collect();
+    values.join(",")
 }
 
 fn cookies(headers: &HeaderMap) -> Vec<String> {
@@ -129,7 +185,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-fn folded_query(query: &str) -> BTreeMap<String, String> {
+pub(super) fn folded_query(query: &str) -> BTreeMap<String, String> {
     let mut folded: BTreeMap<String, String> = BTreeMap::new();
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -160,15 +216,24 @@ fn lossy(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{routes::find, text::percent_decoded},
+        *,
+    };
     use crate::stack::Route;
 
-    fn context() -> Context<'static> {
+    static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
+
+    fn context(path: &str) -> Context<'static> {
         Context {
             account: "123456789012",
             region: "us-east-1",
             api_id: "api-id",
+            partition: "aws",
+            url_suffix: "amazonaws.com",
             stage: "$default",
+            stage_variables: &NO_VARIABLES,
+            path: percent_decoded(path),
             request_id: "id".to_owned(),
             trace: "0123456789abcdef01234567".to_owned(),
             peer: IpAddr::from([192, 0, 2, 1]),
@@ -178,10 +243,11 @@ mod tests {
 
     fn event(request: Request<&'static [u8]>, path: &str, authorizer: Option<Value>) -> Value {
         let request = request.map(Bytes::from_static);
-        let path = Route { method: "POST".into(), path: path.into(), function: "F".into(), authorizer: None };
-        let routes = [path];
-        let found = super::super::routes::find(&routes, request.method().as_str(), request.uri().path()).unwrap();
-        for_function(common(&request, &found, &context()), authorizer, &request)
+        let (method, function) = ("POST".into(), "F".into());
+        let routes = [Route { method, path: path.into(), function, authorizer: None, timeout_ms: 30_000 }];
+        let context = context(request.uri().path());
+        let found = find(&routes, request.method().as_str(), &context.path).unwrap();
+        for_function(common(&request, &found, &context), authorizer, &request)
     }
 
     /// The documented example, as far as a server without client certificates and stage variables can make it.
@@ -205,6 +271,7 @@ mod tests {
             "rawQueryString": "parameter1=value1&parameter1=value2&parameter2=value",
             "cookies": ["cookie1", "cookie2"],
             "headers": {
+                "content-length": "18",
                 "content-type": "text/plain",
                 "header1": "value1",
                 "header2": "value1,value2",

@@ -1,30 +1,28 @@
-//! Which route a request takes: the most specific path first, then the route's own method before `ANY`, and `$default`
-//! when nothing else matches.
+//! Which route a request takes: a full match before one by a greedy variable, then the more specific path, then the
+//! route's own method before `ANY`, and `$default` when nothing else matches.
 //!
-//! Segment by segment a literal comes before `{variable}`, and that before `{greedy+}`. Paths are compared as they are
-//! written between the slashes, decoded once; `/a` and `/a/` are two paths.
+//! Segment by segment a literal comes before a variable. The path comes decoded, so an encoded slash is a slash; `/a`
+//! and `/a/` are two paths.
 
 use std::collections::BTreeMap;
 
-use super::text::percent_decoded;
 use crate::stack::Route;
 
-/// A route that matched, with its path variables decoded.
+/// A route that matched, with its path variables.
 #[derive(Debug)]
 pub(super) struct Match<'a> {
     pub(super) route: &'a Route,
+    /// What follows the stage.
+    pub(super) path: &'a str,
     pub(super) variables: BTreeMap<String, String>,
 }
 
 impl Match<'_> {
     /// `GET /things/{id}`, or `$default`.
     pub(super) fn key(&self) -> String {
-        let Route { method, path, .. } = self.route;
-        if path == DEFAULT { DEFAULT.to_owned() } else { format!("{method} {path}") }
+        self.route.key()
     }
 }
-
-const DEFAULT: &str = "$default";
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Specificity {
@@ -33,17 +31,18 @@ enum Specificity {
     Greedy,
 }
 
-/// `path` is what follows the stage.
-pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &str) -> Option<Match<'a>> {
+/// `path` is what follows the stage, decoded.
+pub(super) fn find<'a>(routes: &'a [Route], method: &str, path: &'a str) -> Option<Match<'a>> {
     let candidates = routes.iter().filter(|route| route.method == "ANY" || route.method == method);
     let matching = candidates.filter_map(|route| {
         let (specificity, variables) = matches(&route.path, path)?;
-        Some(((specificity, route.method == "ANY"), Match { route, variables }))
+        let is_greedy = specificity.contains(&Specificity::Greedy);
+        Some(((is_greedy, specificity, route.method == "ANY"), Match { route, path, variables }))
     });
     let best = matching.min_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, found)| found);
     best.or_else(|| {
-        let route = routes.iter().find(|route| route.path == DEFAULT)?;
-        Some(Match { route, variables: BTreeMap::new() })
+        let route = routes.iter().find(|route| route.path == Route::DEFAULT)?;
+        Some(Match { route, path, variables: BTreeMap::new() })
     })
 }
 
@@ -54,11 +53,8 @@ fn matches(pattern: &str, path: &str) -> Option<(Vec<Specificity>, BTreeMap<Stri
     let mut wanted = pattern.strip_prefix('/')?.split('/').peekable();
     while let Some(segment) = wanted.next() {
         if let Some(name) = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix("+}")) {
-            if rest.is_empty() {
-                return None;
-            }
             specificity.push(Specificity::Greedy);
-            variables.insert(name.to_owned(), percent_decoded(rest));
+            variables.insert(name.to_owned(), rest.to_owned());
             return Some((specificity, variables));
         }
         let (here, behind) = rest.split_once('/').map_or((rest, None), |(here, behind)| (here, Some(behind)));
@@ -66,9 +62,9 @@ fn matches(pattern: &str, path: &str) -> Option<(Vec<Specificity>, BTreeMap<Stri
             Some(_) if here.is_empty() => return None,
             Some(name) => {
                 specificity.push(Specificity::Variable);
-                variables.insert(name.to_owned(), percent_decoded(here));
+                variables.insert(name.to_owned(), here.to_owned());
             }
-            None if percent_decoded(here) != segment => return None,
+            None if here != segment => return None,
             None => specificity.push(Specificity::Literal),
         }
         match (behind, wanted.peek()) {
@@ -87,7 +83,8 @@ mod tests {
     fn routes(keys: &[&str]) -> Vec<Route> {
         let route = |key: &&str| {
             let (method, path) = key.split_once(' ').unwrap_or(("ANY", key));
-            Route { method: method.into(), path: path.into(), function: "F".into(), authorizer: None }
+            let (method, path, function) = (method.into(), path.into(), "F".into());
+            Route { method, path, function, authorizer: None, timeout_ms: 30_000 }
         };
         keys.iter().map(route).collect()
     }
@@ -119,9 +116,10 @@ mod tests {
         takes(&all, "GET /pets/cat", "ANY /pets/cat");
         takes(&all, "GET /pets/owl", "GET /pets/{kind}");
         takes(&all, "PUT /pets/owl", "ANY /{proxy+}");
-        takes(&all, "GET /pets/dog/3/tail", "GET /pets/{proxy+}");
-        takes(&all, "GET /", "$default");
-        takes(&all, "GET /%70ets/dog/1", "GET /pets/dog/1");
+        takes(&all, "GET /pets/dog/3/tail", "GET /{any}/dog/3/tail");
+        takes(&all, "GET /pets/dog/4/tail", "GET /pets/{proxy+}");
+        takes(&all, "GET /", "ANY /{proxy+}");
+        takes(&all, "GET *", "$default");
     }
 
     #[test]
@@ -135,27 +133,23 @@ mod tests {
     #[test]
     fn what_matches_nothing_is_nothing() {
         let all = routes(&["GET /a", "GET /a/{b}", "GET /files/{rest+}", "GET /root/{x}/end", "GET /"]);
-        for request in [
-            "POST /a",
-            "GET /a/",
-            "GET /a/b/c",
-            "GET /A",
-            "GET /files",
-            "GET /files/",
-            "GET /root//end",
-            "GET *",
-            "get /a",
-        ] {
+        for request in ["POST /a", "GET /a/", "GET /a/b/c", "GET /A", "GET /files", "GET /root//end", "GET *", "get /a"]
+        {
             takes(&all, request, "nothing");
         }
         takes(&all, "GET /", "GET /");
     }
 
     #[test]
-    fn variables_are_decoded_and_a_slash_that_is_encoded_divides_nothing() {
+    fn a_greedy_variable_takes_the_rest_as_it_is_and_may_be_empty() {
         let all = routes(&["GET /a/{one}/{rest+}"]);
-        let found = find(&all, "GET", "/a/x%2Fy%20z/b/c%C3%A4").unwrap();
-        let expected = [("one", "x/y z"), ("rest", "b/cä")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(found.variables, BTreeMap::from(expected));
+        let variables = |path| find(&all, "GET", path).map(|found| found.variables);
+        let of = |one: &str, rest: &str| {
+            Some(BTreeMap::from([("one".to_owned(), one.to_owned()), ("rest".to_owned(), rest.to_owned())]))
+        };
+        assert_eq!(variables("/a/x y/b/cä"), of("x y", "b/cä"));
+        assert_eq!(variables("/a/x//b/"), of("x", "/b/"));
+        assert_eq!(variables("/a/x/"), of("x", ""));
+        assert_eq!(variables("/a/x"), None);
     }
 }

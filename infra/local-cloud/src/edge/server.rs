@@ -1,136 +1,41 @@
-//! Serves an [`Edge`] on a socket: HTTP/1.1 with keep-alive, bodies bounded while they are read, slow senders cut off.
-//!
-//! It speaks no TLS and no HTTP/2, and ends when it is told to: it takes no new connection then, lets the requests
-//! that are under way finish, and gives up on them after a while.
+//! Serves an [`Edge`] on a socket.
 
-use std::{future::Future, net::SocketAddr, pin::pin, time::Duration};
+use std::{future::Future, net::SocketAddr};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Body, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
-};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version, header, request::Parts};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
 
 use super::{Edge, MOST_BODY_BYTES, answer};
-
-const HEADERS_WITHIN: Duration = Duration::from_secs(10);
-const BODY_WITHIN: Duration = Duration::from_secs(30);
-/// How long requests under way may take after the stop.
-const STOPS_WITHIN: Duration = Duration::from_secs(35);
-/// Of a body that is too long this much more is read and thrown away, so that the sender gets to read the answer.
-const DRAINED_BYTES: usize = 4 * MOST_BODY_BYTES;
-/// After an accept that failed, as when there are no file descriptors left.
-const PAUSE: Duration = Duration::from_millis(100);
+use crate::http_server::{self, Unread};
 
 /// Serves until `stop` is done and what is under way has been answered.
 pub async fn serve(edge: Edge, listener: TcpListener, stop: impl Future<Output = ()>) {
-    let (stopping, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
-    loop {
-        tokio::select! {
-            () = &mut stop => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection(edge.clone(), stream, peer, stopped.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    stopping.send_replace(true);
-    let all_done = async { while connections.join_next().await.is_some() {} };
-    if timeout(STOPS_WITHIN, all_done).await.is_err() {
-        tracing::warn!("connections were still open when the server stopped");
-    }
-}
-
-async fn connection(edge: Edge, stream: TcpStream, peer: SocketAddr, mut stopped: watch::Receiver<bool>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY is not to be had: {error}");
-    }
-    let service = service_fn(move |request| {
+    let answer = move |request, peer| {
         let edge = edge.clone();
-        async move { Ok::<_, std::convert::Infallible>(respond(&edge, request, peer).await.map(Full::new)) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = told_to_stop(&mut stopped) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+        async move { respond(&edge, request, peer).await }
     };
-    if let Err(error) = result {
-        tracing::debug!(%peer, %error, "a connection broke off: {error}");
-    }
-}
-
-async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
-    // An error is that the server is gone altogether.
-    let _: Result<_, _> = stopped.wait_for(|stopped| *stopped).await.map(drop);
+    http_server::serve(listener, stop, answer).await;
 }
 
 async fn respond(edge: &Edge, request: Request<Incoming>, peer: SocketAddr) -> Response<Bytes> {
     let (head, body) = request.into_parts();
-    let waits_for_leave = head.headers.contains_key(header::EXPECT);
-    let mut refusal = match read(body, waits_for_leave).await {
-        Ok(body) => return edge.answer(Request::from_parts(head, body), peer.ip()).await,
-        Err(Unread::TooLong) => answer::too_long(),
-        Err(Unread::TooSlow) => answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
-        Err(Unread::Broken) => answer::message(StatusCode::BAD_REQUEST, "Bad Request"),
+    let refusal = if names_one_host(&head) {
+        match http_server::read(body, &head.headers, MOST_BODY_BYTES).await {
+            Ok(body) => return edge.answer(Request::from_parts(head, body), peer.ip()).await,
+            Err(Unread::TooLong) => answer::too_long(),
+            Err(Unread::TooSlow) => answer::message(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+            Err(Unread::Broken) => answer::message(StatusCode::BAD_REQUEST, "Bad Request"),
+        }
+    } else {
+        answer::message(StatusCode::BAD_REQUEST, "Bad Request")
     };
-    // What is left of the body is not the next request.
-    refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    refusal
+    http_server::closing(edge.refuse(refusal))
 }
 
-enum Unread {
-    TooLong,
-    TooSlow,
-    Broken,
-}
-
-/// Reads a body, never holding more of it than is allowed. A sender that waits for leave to send one that is too long
-/// is told at once.
-async fn read(mut body: Incoming, waits_for_leave: bool) -> Result<Bytes, Unread> {
-    let bearable = if waits_for_leave { MOST_BODY_BYTES } else { MOST_BODY_BYTES + DRAINED_BYTES };
-    if usize::try_from(body.size_hint().lower()).map_or(true, |announced| announced > bearable) {
-        return Err(Unread::TooLong);
-    }
-    let deadline = Instant::now() + BODY_WITHIN;
-    let mut read = BytesMut::new();
-    let mut length = 0_usize;
-    while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Unread::TooSlow)? {
-        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else { continue };
-        length = length.saturating_add(data.len());
-        if length > MOST_BODY_BYTES + DRAINED_BYTES {
-            return Err(Unread::TooLong);
-        }
-        if length > MOST_BODY_BYTES {
-            read = BytesMut::new();
-        } else {
-            read.extend_from_slice(&data);
-        }
-    }
-    if length > MOST_BODY_BYTES { Err(Unread::TooLong) } else { Ok(read.freeze()) }
+/// HTTP/1.1 wants exactly one `Host`.
+fn names_one_host(head: &Parts) -> bool {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    hosts == 1 || hosts == 0 && head.version == Version::HTTP_10
 }

@@ -1,8 +1,8 @@
-//! Schedules: every so often an event is owed to a function.
+//! Schedules: every so often, or as a cron expression says, an event is owed to a function.
 //!
 //! The last run is durable and written together with what is owed, so a restart neither forgets a period nor runs it
 //! twice; however many periods were missed, they are made up by one run. The first comes one period after the first
-//! start. Not here: cron expressions.
+//! start.
 
 use std::sync::Arc;
 
@@ -12,10 +12,9 @@ use tokio::time::Duration;
 
 use super::Stopping;
 use crate::cloud::Core;
-use crate::stack::{Schedule, Target};
+use crate::stack::{Schedule, Target, Timing};
 
 pub(super) async fn run(core: Arc<Core>, schedule: Schedule, mut stopping: Stopping) {
-    let period_ms = i64::try_from(schedule.every_seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000).max(1000);
     loop {
         let now_ms = core.clock.now_ms();
         let last_ms = match last_run(&core, &schedule, now_ms) {
@@ -25,7 +24,7 @@ pub(super) async fn run(core: Arc<Core>, schedule: Schedule, mut stopping: Stopp
                 return;
             }
         };
-        let due_ms = last_ms.saturating_add(period_ms);
+        let Some(due_ms) = next_run(&schedule.timing, last_ms) else { return };
         if due_ms <= now_ms {
             if let Err(reason) = owe(&core, &schedule, now_ms) {
                 tracing::error!(schedule = %schedule.name, %reason, "a scheduled run cannot be kept, so the schedule stands still");
@@ -38,6 +37,17 @@ pub(super) async fn run(core: Arc<Core>, schedule: Schedule, mut stopping: Stopp
             () = stopping.asked() => return,
             () = tokio::time::sleep(Duration::from_millis(due_ms.abs_diff(now_ms))) => {}
         }
+    }
+}
+
+/// `None` where there is none any more.
+fn next_run(timing: &Timing, last_ms: i64) -> Option<i64> {
+    match timing {
+        Timing::EverySeconds(seconds) => {
+            let period_ms = i64::try_from(*seconds).unwrap_or(i64::MAX / 1000).saturating_mul(1000).max(1000);
+            Some(last_ms.saturating_add(period_ms))
+        }
+        Timing::Cron(cron) => cron.next_after(last_ms),
     }
 }
 

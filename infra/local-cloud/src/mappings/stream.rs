@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
-use super::{Filters, Stopping, reported_failures};
+use super::{AROUND_RECORDS_BYTES, Filters, LARGEST_EVENT_BYTES, Stopping, reported_failures};
 use crate::cloud::Core;
 use crate::dynamodb::{StreamRecord, shard_of};
-use crate::invoke::{Trigger, WhenBusy};
+use crate::invoke::{Attempt, Trigger};
 use crate::sqs::{Outgoing, md5_hex};
 use crate::stack::{StreamMapping, Table};
 use crate::{CloudError, dates};
@@ -28,13 +28,15 @@ const LANE_DEPTH: usize = 10_000;
 /// AWS does not say how long it waits between tries of a batch; this doubles from the first to the last.
 const FIRST_PAUSE_MS: u64 = 200;
 const LONGEST_PAUSE_MS: u64 = 10_000;
-const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+/// How long a stream keeps a record.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 struct Mapping {
     core: Arc<Core>,
     mapping: StreamMapping,
     table: Table,
     id: String,
+    began_ms: i64,
     progress: Mutex<Progress>,
 }
 
@@ -45,16 +47,49 @@ struct Progress {
     kept: i64,
 }
 
-/// Records to hand over in one go, and how often they failed in a row.
+/// Records to hand over in one go, how often they failed in a row, and how the last time.
 struct Piece {
     records: Vec<StreamRecord>,
     failures: u32,
+    ended: Option<Ended>,
+}
+
+impl Piece {
+    fn fresh(records: Vec<StreamRecord>, ended: Option<Ended>) -> Self {
+        Self { records, failures: 0, ended }
+    }
+}
+
+/// How a function ended that did not take its whole batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    InError,
+    /// It named what failed.
+    InPart,
 }
 
 enum Verdict {
     Done,
     /// Everything from this place on is to be tried again.
-    FailedFrom(usize),
+    FailedFrom(usize, Ended),
+    /// The function has no concurrency left; that is not counted.
+    NotRun,
+}
+
+/// Why records are given up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    RetryAttemptsExhausted,
+    RecordAgeExceeded,
+}
+
+impl Condition {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
+            Self::RecordAgeExceeded => "RecordAgeExceeded",
+        }
+    }
 }
 
 pub(super) fn starting_point(core: &Core, mapping: &StreamMapping) -> Result<i64, CloudError> {
@@ -107,7 +142,7 @@ pub(super) fn passed_by_all(core: &Core, table: &Table) -> Result<Option<i64>, S
         passed = Some(passed.map_or(kept, |other: i64| other.min(kept)));
     }
     // Sequence numbers are at least the microseconds since the epoch at which they were given.
-    Ok(passed.or_else(|| Some(core.clock.now_ms() * 1000 - DAY_MICROS)))
+    Ok(passed.or_else(|| Some((core.clock.now_ms() - DAY_MS) * 1000)))
 }
 
 pub(super) async fn run(core: Arc<Core>, mapping: StreamMapping, filters: Filters, from: i64, mut stopping: Stopping) {
@@ -116,7 +151,8 @@ pub(super) async fn run(core: Arc<Core>, mapping: StreamMapping, filters: Filter
     let id = mapping_id(&mapping);
     let batch_size = usize::try_from(mapping.batch_size).unwrap_or(usize::MAX).clamp(1, 10_000);
     let lane_count = usize::try_from(mapping.parallelization_factor).unwrap_or(1).max(1);
-    let this = Arc::new(Mapping { core, mapping, table, id, progress });
+    let began_ms = core.clock.now_ms();
+    let this = Arc::new(Mapping { core, mapping, table, id, began_ms, progress });
     let mut lanes = Vec::new();
     let mut tasks = JoinSet::new();
     for _ in 0..lane_count {
@@ -189,27 +225,55 @@ async fn work(
                 came = records.recv_many(&mut batch, wanted) => if came == 0 { break },
             }
         }
-        if !this.work_off(batch, &stopping).await {
-            return;
+        for batch in that_fit(batch) {
+            if !this.work_off(batch, &stopping).await {
+                return;
+            }
         }
     }
+}
+
+/// Cuts a batch where the event would be larger than one may be.
+fn that_fit(batch: Vec<StreamRecord>) -> Vec<Vec<StreamRecord>> {
+    let mut batches = vec![Vec::new()];
+    let mut room = LARGEST_EVENT_BYTES - AROUND_RECORDS_BYTES;
+    for record in batch {
+        let size = record.event.to_string().len() + 1;
+        match room.checked_sub(size) {
+            Some(left) => room = left,
+            None => {
+                batches.push(Vec::new());
+                room = (LARGEST_EVENT_BYTES - AROUND_RECORDS_BYTES).saturating_sub(size);
+            }
+        }
+        if let Some(last) = batches.last_mut() {
+            last.push(record);
+        }
+    }
+    batches
 }
 
 impl Mapping {
     /// Until every record of the batch has been taken or given up; `false` if the cloud was stopped before.
     async fn work_off(&self, batch: Vec<StreamRecord>, stopping: &Stopping) -> bool {
-        let mut pieces = vec![Piece { records: batch, failures: 0 }];
+        let mut pieces = vec![Piece::fresh(batch, None)];
         while let Some(piece) = pieces.pop() {
             if stopping.is_asked() {
                 return false;
             }
-            let Piece { records, failures } = self.without_the_too_old(piece, stopping).await;
+            let Some(Piece { records, failures, ended }) = self.without_the_too_old(piece, stopping).await else {
+                return false;
+            };
             if records.is_empty() {
                 continue;
             }
-            let failed_at = match self.hand_over(&records).await {
-                Verdict::Done => records.len(),
-                Verdict::FailedFrom(place) => place,
+            let (failed_at, ended) = match self.hand_over(&records, stopping).await {
+                Verdict::Done => (records.len(), ended),
+                Verdict::FailedFrom(place, how) => (place, Some(how)),
+                Verdict::NotRun => {
+                    pieces.push(Piece { records, failures, ended });
+                    continue;
+                }
             };
             let mut taken = records;
             let mut rest = taken.split_off(failed_at);
@@ -222,30 +286,41 @@ impl Mapping {
                 // Where it could not say which record failed, the halves find out. Splitting is no retry.
                 if taken.is_empty() {
                     let second_half = rest.split_off(rest.len() / 2);
-                    pieces.push(Piece { records: second_half, failures: 0 });
+                    pieces.push(Piece::fresh(second_half, ended));
                 }
-                pieces.push(Piece { records: rest, failures: 0 });
+                pieces.push(Piece::fresh(rest, ended));
             } else if self.mapping.maximum_retries.is_some_and(|most| failures > most) {
-                if !self.give_up(&rest, "RetryAttemptsExhausted", failures, stopping).await {
+                let piece = Piece { records: rest, failures, ended };
+                if !self.give_up(&piece, Condition::RetryAttemptsExhausted, stopping).await {
                     return false;
                 }
             } else {
                 if !paused(failures, stopping).await {
                     return false;
                 }
-                pieces.push(Piece { records: rest, failures });
+                pieces.push(Piece { records: rest, failures, ended });
             }
         }
         true
     }
 
-    async fn hand_over(&self, records: &[StreamRecord]) -> Verdict {
-        let answer = self
-            .core
-            .functions
-            .invoke(&self.mapping.function, event_of(records), Trigger::Stream, WhenBusy::Wait)
-            .await;
-        let Ok(answer) = answer else { return Verdict::FailedFrom(0) };
+    async fn hand_over(&self, records: &[StreamRecord], stopping: &Stopping) -> Verdict {
+        let expires_ms = records.iter().map(|record| self.expires_ms(record)).min().unwrap_or(i64::MAX);
+        let left = Duration::from_millis(u64::try_from(expires_ms - self.core.clock.now_ms()).unwrap_or_default());
+        let mut stopping = stopping.clone();
+        let patience = async {
+            tokio::select! {
+                () = stopping.asked() => {}
+                () = tokio::time::sleep(left) => {}
+            }
+        };
+        let answered =
+            self.core.functions.attempt(&self.mapping.function, event_of(records), Trigger::Stream, patience).await;
+        let answer = match answered {
+            Attempt::Answered(answer) => answer,
+            Attempt::Failed(_) => return Verdict::FailedFrom(0, Ended::InError),
+            Attempt::Throttled(_) => return Verdict::NotRun,
+        };
         if !self.mapping.reports_item_failures {
             return Verdict::Done;
         }
@@ -254,58 +329,67 @@ impl Mapping {
         let failed: Option<Vec<usize>> = reported_failures(&answer)
             .and_then(|failed| failed.iter().map(|number| places.get(number.as_str()).copied()).collect());
         match failed {
-            Some(failed) => failed.into_iter().min().map_or(Verdict::Done, Verdict::FailedFrom),
+            Some(failed) => {
+                failed.into_iter().min().map_or(Verdict::Done, |place| Verdict::FailedFrom(place, Ended::InPart))
+            }
             None => {
                 tracing::warn!(function = %self.mapping.function, %answer, "the partial batch response cannot be understood: the whole batch failed");
-                Verdict::FailedFrom(0)
+                Verdict::FailedFrom(0, Ended::InPart)
             }
         }
     }
 
-    /// A mapping without a limit waits for its records however old they are: this cloud may have been off for a while.
-    async fn without_the_too_old(&self, piece: Piece, stopping: &Stopping) -> Piece {
-        let Some(limit_seconds) = self.mapping.maximum_record_age_seconds else { return piece };
-        let oldest_ms = self.core.clock.now_ms() - i64::from(limit_seconds) * 1000;
-        let (old, young): (Vec<_>, Vec<_>) =
-            piece.records.into_iter().partition(|record| record.created_at_ms < oldest_ms);
-        if !old.is_empty() && !self.give_up(&old, "RecordAgeExceeded", piece.failures, stopping).await {
-            return Piece { records: Vec::new(), failures: 0 };
+    /// When a record is too old to be handed over: at the mapping's limit, and when its stream would have forgotten it.
+    /// For the latter the time counts in which this mapping ran: a cloud that is off loses nothing.
+    fn expires_ms(&self, record: &StreamRecord) -> i64 {
+        let forgotten_ms = record.created_at_ms.max(self.began_ms) + DAY_MS;
+        match self.mapping.maximum_record_age_seconds {
+            Some(seconds) => forgotten_ms.min(record.created_at_ms + i64::from(seconds) * 1000),
+            None => forgotten_ms,
         }
-        Piece { records: young, failures: piece.failures }
+    }
+
+    /// `None` if the cloud was stopped before what is too old could be kept.
+    async fn without_the_too_old(&self, piece: Piece, stopping: &Stopping) -> Option<Piece> {
+        let Piece { records, failures, ended } = piece;
+        let now_ms = self.core.clock.now_ms();
+        let (old, young): (Vec<_>, Vec<_>) = records.into_iter().partition(|record| self.expires_ms(record) <= now_ms);
+        if !old.is_empty() {
+            let old = Piece { records: old, failures, ended };
+            if !self.give_up(&old, Condition::RecordAgeExceeded, stopping).await {
+                return None;
+            }
+        }
+        Some(Piece { records: young, failures, ended })
     }
 
     /// Keeps what is given up where the mapping says, and only then passes it; `false` if the cloud was stopped before
     /// it could be kept.
-    async fn give_up(&self, records: &[StreamRecord], condition: &str, invoked: u32, stopping: &Stopping) -> bool {
+    async fn give_up(&self, piece: &Piece, condition: Condition, stopping: &Stopping) -> bool {
         tracing::error!(
             function = %self.mapping.function,
-            records = records.len(),
-            condition,
+            records = piece.records.len(),
+            condition = condition.name(),
             "a batch of the stream is given up"
         );
         let Some(destination) = &self.mapping.on_failure else {
-            self.is_done_with(records);
+            self.is_done_with(&piece.records);
             return true;
         };
         let mut tries = 0;
-        while let Err(reason) = self.keep_failure(destination, records, condition, invoked) {
+        while let Err(reason) = self.keep_failure(destination, piece, condition) {
             tracing::error!(%destination, %reason, "a batch that is given up cannot be kept, so the lane waits");
             tries += 1;
             if !paused(tries, stopping).await {
                 return false;
             }
         }
-        self.is_done_with(records);
+        self.is_done_with(&piece.records);
         true
     }
 
-    fn keep_failure(
-        &self,
-        destination: &str,
-        records: &[StreamRecord],
-        condition: &str,
-        invoked: u32,
-    ) -> Result<(), String> {
+    fn keep_failure(&self, destination: &str, piece: &Piece, condition: Condition) -> Result<(), String> {
+        let Piece { records, failures, ended } = piece;
         let core = &self.core;
         let now_ms = core.clock.now_ms();
         let function = core.stack.function(&self.mapping.function).map(|function| function.arn.clone());
@@ -314,10 +398,10 @@ impl Mapping {
             "requestContext": {
                 "requestId": core.random.uuid(),
                 "functionArn": function,
-                "condition": condition,
-                "approximateInvokeCount": invoked,
+                "condition": condition.name(),
+                "approximateInvokeCount": failures,
             },
-            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+            "responseContext": { "statusCode": 200, "executedVersion": "$LATEST" },
             "version": "1.0",
             "timestamp": dates::iso_millis(now_ms),
             "DDBStreamBatchInfo": {
@@ -330,6 +414,9 @@ impl Mapping {
                 "streamArn": self.mapping.stream_arn,
             },
         });
+        if *ended == Some(Ended::InError) {
+            told["responseContext"]["functionError"] = "Unhandled".into();
+        }
         if let Some(kept) = core.sqs.by_arn(destination) {
             let body = told.to_string();
             return core

@@ -7,7 +7,11 @@ use md5::{Digest, Md5};
 use serde_json::{Map, Value};
 
 pub(crate) fn md5_hex(bytes: &[u8]) -> String {
-    HEXLOWER.encode(&Md5::digest(bytes))
+    HEXLOWER.encode(&md5_of(bytes))
+}
+
+pub(crate) fn md5_of(bytes: &[u8]) -> [u8; 16] {
+    Md5::digest(bytes).into()
 }
 
 pub(super) fn attributes_md5_hex(attributes: &Map<String, Value>) -> Option<String> {

@@ -28,15 +28,50 @@ const OF_ONE_QUEUE: [&str; 9] = [
     "SendMessageBatch",
 ];
 
+/// What `GetQueueAttributes` may be asked for; not every queue has each.
+const QUEUE_ATTRIBUTES: [&str; 22] = [
+    "All",
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ContentBasedDeduplication",
+    "CreatedTimestamp",
+    "DeduplicationScope",
+    "DelaySeconds",
+    "FifoQueue",
+    "FifoThroughputLimit",
+    "KmsDataKeyReusePeriodSeconds",
+    "KmsMasterKeyId",
+    "LastModifiedTimestamp",
+    "MaximumMessageSize",
+    "MessageRetentionPeriod",
+    "Policy",
+    "QueueArn",
+    "ReceiveMessageWaitTimeSeconds",
+    "RedriveAllowPolicy",
+    "RedrivePolicy",
+    "SqsManagedSseEnabled",
+    "VisibilityTimeout",
+];
+
+const MOST_LISTED: usize = 1000;
 const LONGEST_WAIT_SECONDS: u32 = 20;
 const LONGEST_VISIBILITY_SECONDS: u32 = 43_200;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListRequest {
+    queue_name_prefix: Option<String>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SendEntry {
     id: Option<String>,
     message_body: Option<String>,
-    delay_seconds: Option<u32>,
+    delay_seconds: Option<i64>,
     #[serde(default)]
     message_attributes: Map<String, Value>,
     #[serde(default)]
@@ -50,15 +85,15 @@ struct SendEntry {
 struct ReceiptEntry {
     id: Option<String>,
     receipt_handle: Option<String>,
-    visibility_timeout: Option<u32>,
+    visibility_timeout: Option<i64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ReceiveRequest {
-    max_number_of_messages: Option<u32>,
-    visibility_timeout: Option<u32>,
-    wait_time_seconds: Option<u32>,
+    max_number_of_messages: Option<i64>,
+    visibility_timeout: Option<i64>,
+    wait_time_seconds: Option<i64>,
     #[serde(default)]
     attribute_names: Vec<String>,
     #[serde(default)]
@@ -78,8 +113,8 @@ impl Sqs {
     /// Answers one request; `operation` is what follows `AmazonSQS.` in its target.
     pub(crate) async fn answer(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
         let answered = match serde_json::from_slice::<Value>(body) {
-            Ok(request) => self.run(operation, request).await,
-            Err(reason) => Err(ServiceError::malformed(reason)),
+            Ok(request) if request.is_object() => self.run(operation, request).await,
+            Ok(_) | Err(_) => Err(ServiceError::malformed("")),
         };
         match answered {
             Ok(answer) => json_response(200, &answer),
@@ -87,13 +122,17 @@ impl Sqs {
         }
     }
 
-    async fn run(&self, operation: &str, request: Value) -> Result<Value, ServiceError> {
+    pub(super) async fn run(&self, operation: &str, request: Value) -> Result<Value, ServiceError> {
         match operation {
-            "ListQueues" => return Ok(self.list_queues(&request)),
+            "ListQueues" => return self.list_queues(parse(request)?),
             "GetQueueUrl" => {
-                let kept = self.named(request.get("QueueName").and_then(Value::as_str).unwrap_or_default())?;
-                return Ok(json!({ "QueueUrl": kept.queue.url }));
+                let name = text_of(&request, "QueueName")?.ok_or_else(|| missing("QueueName"))?;
+                return Ok(json!({ "QueueUrl": self.named(name)?.queue.url }));
             }
+            "CreateQueue" => return self.create_queue(&request),
+            "StartMessageMoveTask" => return self.start_move_task(&request, self.clock.now_ms()),
+            "ListMessageMoveTasks" => return self.list_move_tasks(&request),
+            "CancelMessageMoveTask" => return self.cancel_move_task(&request),
             _ if !OF_ONE_QUEUE.contains(&operation) => return Err(ServiceError::unknown_operation(operation)),
             _ => {}
         }
@@ -126,7 +165,7 @@ impl Sqs {
 
     /// By URL, or by its last part: behind a port the same queue has another host.
     fn addressed(&self, request: &Value) -> Result<&Kept, ServiceError> {
-        let url = request.get("QueueUrl").and_then(Value::as_str).ok_or_else(|| missing("QueueUrl"))?;
+        let url = text_of(request, "QueueUrl")?.ok_or_else(|| missing("QueueUrl"))?;
         self.named(url.rsplit('/').next().unwrap_or(url))
     }
 
@@ -140,11 +179,47 @@ impl Sqs {
         })
     }
 
-    fn list_queues(&self, request: &Value) -> Value {
-        let prefix = request.get("QueueNamePrefix").and_then(Value::as_str).unwrap_or_default();
-        let urls: Vec<_> =
-            self.all().filter(|kept| kept.queue.name.starts_with(prefix)).map(|kept| &kept.queue.url).collect();
-        json!({ "QueueUrls": urls })
+    fn list_queues(&self, request: ListRequest) -> Result<Value, ServiceError> {
+        let prefix = request.queue_name_prefix.unwrap_or_default();
+        let most = match request.max_results {
+            None => MOST_LISTED,
+            Some(most @ 1..=1000) => usize::try_from(most).unwrap_or(MOST_LISTED),
+            Some(most) => {
+                return Err(invalid(format!(
+                    "Value {most} for parameter MaxResults is invalid. Reason: Must be between 1 and 1000, if provided."
+                )));
+            }
+        };
+        let after = request.next_token.unwrap_or_default();
+        let mut listed = self
+            .all()
+            .map(|kept| &kept.queue)
+            .filter(|queue| queue.name.starts_with(&prefix) && (after.is_empty() || queue.name > after));
+        let page: Vec<_> = listed.by_ref().take(most).collect();
+        let urls: Vec<_> = page.iter().map(|queue| &queue.url).collect();
+        let mut answer = json!({});
+        if !urls.is_empty() {
+            answer["QueueUrls"] = json!(urls);
+        }
+        // As on AWS, a page has a token only where pages were asked for.
+        if request.max_results.is_some() && listed.next().is_some() {
+            answer["NextToken"] = json!(page.last().map(|queue| &queue.name));
+        }
+        Ok(answer)
+    }
+
+    /// A queue that is there already may be created again as it is, which is how some clients ask for its URL.
+    fn create_queue(&self, request: &Value) -> Result<Value, ServiceError> {
+        let name = text_of(request, "QueueName")?.ok_or_else(|| missing("QueueName"))?;
+        let is_plain = request.get("Attributes").and_then(Value::as_object).is_none_or(Map::is_empty);
+        match self.named(name) {
+            Ok(kept) if is_plain => Ok(json!({ "QueueUrl": kept.queue.url })),
+            _ => Err(error(
+                "UnsupportedOperation",
+                "AWS.SimpleQueueService.UnsupportedOperation",
+                format!("Queues are made from the template here, and {name} is not created by a request."),
+            )),
+        }
     }
 
     fn send_message(&self, kept: &Kept, entry: SendEntry, now_ms: i64) -> Result<Value, ServiceError> {
@@ -194,19 +269,20 @@ impl Sqs {
     }
 
     async fn receive_message(&self, kept: &Kept, request: ReceiveRequest) -> Result<Value, ServiceError> {
-        let most = request.max_number_of_messages.unwrap_or(1);
+        let most = counted("MaxNumberOfMessages", request.max_number_of_messages)?.unwrap_or(1);
         if !(1..=10).contains(&most) {
             return Err(invalid(format!(
                 "Value {most} for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided."
             )));
         }
-        let wait = request.wait_time_seconds.unwrap_or(kept.queue.receive_wait_seconds);
+        let wait = counted("WaitTimeSeconds", request.wait_time_seconds)?.unwrap_or(kept.queue.receive_wait_seconds);
         if wait > LONGEST_WAIT_SECONDS {
             return Err(invalid(format!(
                 "Value {wait} for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided."
             )));
         }
-        let visibility = request.visibility_timeout.unwrap_or(kept.queue.visibility_seconds);
+        let visibility =
+            counted("VisibilityTimeout", request.visibility_timeout)?.unwrap_or(kept.queue.visibility_seconds);
         check_visibility(visibility)?;
         let deadline = Instant::now() + Duration::from_secs(u64::from(wait));
         let mut listener = kept.signal.listen();
@@ -235,17 +311,18 @@ impl Sqs {
     }
 
     fn change_visibility_of(&self, kept: &Kept, entry: &ReceiptEntry, now_ms: i64) -> Result<(), ServiceError> {
-        let seconds = entry.visibility_timeout.ok_or_else(|| missing("VisibilityTimeout"))?;
+        let seconds = counted("VisibilityTimeout", entry.visibility_timeout)?;
+        let seconds = seconds.ok_or_else(|| missing("VisibilityTimeout"))?;
         check_visibility(seconds)?;
         self.change_visibility(kept, receipt(entry)?, seconds, now_ms)
     }
 
     fn queue_attributes(&self, kept: &Kept, request: &Value, now_ms: i64) -> Result<Value, ServiceError> {
-        let wanted: Vec<&str> = request
-            .get("AttributeNames")
-            .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
+        let wanted: Vec<String> =
+            request.get("AttributeNames").map_or_else(|| Ok(Vec::new()), |names| parse(names.clone()))?;
+        if let Some(unknown) = wanted.iter().find(|name| !QUEUE_ATTRIBUTES.contains(&name.as_str())) {
+            return Err(error("InvalidAttributeName", "InvalidAttributeName", format!("Unknown Attribute {unknown}.")));
+        }
         let depth = self.depth(kept, now_ms)?;
         let queue = &kept.queue;
         let mut attributes = BTreeMap::from([
@@ -272,13 +349,22 @@ impl Sqs {
             });
             attributes.insert("RedrivePolicy", policy.to_string());
         }
-        attributes.retain(|name, _| wanted.contains(&"All") || wanted.contains(name));
-        Ok(json!({ "Attributes": attributes }))
+        attributes.retain(|name, _| wanted.iter().any(|wanted| wanted == "All" || wanted == name));
+        Ok(if attributes.is_empty() { json!({}) } else { json!({ "Attributes": attributes }) })
     }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, ServiceError> {
-    serde_json::from_value(request).map_err(ServiceError::malformed)
+    serde_json::from_value(request).map_err(|error| ServiceError::unreadable(&error))
+}
+
+/// A field that is text if it is there.
+fn text_of<'a>(request: &'a Value, field: &str) -> Result<Option<&'a str>, ServiceError> {
+    match request.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => parse::<String>(other.clone()).map(|_| None),
+    }
 }
 
 fn outgoing(entry: SendEntry) -> Result<Outgoing, ServiceError> {
@@ -295,7 +381,7 @@ fn outgoing(entry: SendEntry) -> Result<Outgoing, ServiceError> {
         entry.message_system_attributes.get("AWSTraceHeader").and_then(|header| header.get("StringValue"));
     Ok(Outgoing {
         body: entry.message_body.ok_or_else(|| missing("MessageBody"))?,
-        delay_seconds: entry.delay_seconds,
+        delay_seconds: counted("DelaySeconds", entry.delay_seconds)?,
         trace_header: trace_header.and_then(Value::as_str).map(ToOwned::to_owned),
         attributes: entry.message_attributes,
         group: entry.message_group_id,
@@ -359,6 +445,14 @@ fn names(wanted: &str, name: &str) -> bool {
 
 fn receipt(entry: &ReceiptEntry) -> Result<&str, ServiceError> {
     entry.receipt_handle.as_deref().ok_or_else(|| missing("ReceiptHandle"))
+}
+
+fn counted(name: &str, value: Option<i64>) -> Result<Option<u32>, ServiceError> {
+    let Some(value) = value else { return Ok(None) };
+    let counted = u32::try_from(value).map_err(|_| {
+        invalid(format!("Value {value} for parameter {name} is invalid. Reason: Must be >= 0, if provided."))
+    })?;
+    Ok(Some(counted))
 }
 
 fn check_visibility(seconds: u32) -> Result<(), ServiceError> {

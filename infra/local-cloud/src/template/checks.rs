@@ -38,6 +38,10 @@ fn dead_letters(stack: &Stack, resource: &Resource, name: &str) -> Result<()> {
             let message = format!("`{}` is of the other kind: both are FIFO queues, or none is", dead.name);
             Err(TemplateError::invalid(path, message))
         }
+        Some(dead) if !dead.redrive_allow.allows(&queue.arn) => {
+            let message = format!("the RedriveAllowPolicy of `{}` does not let this queue use it", dead.name);
+            Err(TemplateError::invalid(path, message))
+        }
         Some(_) => Ok(()),
     }
 }

@@ -5,12 +5,12 @@
 use serde_json::Value;
 
 use super::{
-    Result, TemplateError, api,
+    Result, TemplateError, api, asynchronous,
     fields::Fields,
     names::{self, DEFAULT_BUS},
     resolve::Scope,
 };
-use crate::stack::{QueueMapping, Rule, Schedule, Stack, StreamMapping, Target};
+use crate::stack::{Cron, QueueMapping, Rule, Schedule, Stack, StreamMapping, Target, Timing};
 
 /// The function whose events are read.
 pub(super) struct Owner {
@@ -44,7 +44,7 @@ pub(super) fn add(stack: &mut Stack, scope: &Scope<'_>, owner: &Owner, name: &st
                 arn: names::rule_arn(scope.settings, DEFAULT_BUS, &name),
                 name,
                 function: owner.logical_id.clone(),
-                every_seconds: rate_seconds(&fields, "Schedule")?,
+                timing: timing(&fields, "Schedule")?,
                 input: fields.json("Input")?,
                 enabled: enabled(&fields)?,
             });
@@ -178,7 +178,9 @@ fn on_failure(scope: &Scope<'_>, fields: &Fields<'_>) -> Result<Option<String>> 
     config.only(&["OnFailure"], &[])?;
     let Some(on_failure) = config.object("OnFailure")? else { return Ok(None) };
     // SAM derives rights from the type; where the destination is, its ARN says.
-    on_failure.only(&["Destination"], &["Type"])?;
+    on_failure.only(&["Destination", "Type"], &[])?;
+    asynchronous::refuse_topic(&on_failure)?;
+    on_failure.word("Type", &["SQS", "S3"])?;
     let arn = on_failure.required_text("Destination")?;
     for kind in ["AWS::S3::Bucket", "AWS::SQS::Queue"] {
         if let Some(found) = scope.find(kind, "Arn", &arn)? {
@@ -194,9 +196,20 @@ fn on_failure(scope: &Scope<'_>, fields: &Fields<'_>) -> Result<Option<String>> 
 
 fn scheduler(scope: &Scope<'_>, owner: &Owner, fields: &Fields<'_>, default_name: String) -> Result<Schedule> {
     fields.only(
-        &["ScheduleExpression", "FlexibleTimeWindow", "Input", "State", "Name", "GroupName"],
-        &["Description", "KmsKeyArn", "OmitName", "PermissionsBoundary", "RoleArn", "ScheduleExpressionTimezone"],
+        &[
+            "ScheduleExpression",
+            "ScheduleExpressionTimezone",
+            "FlexibleTimeWindow",
+            "Input",
+            "State",
+            "Name",
+            "GroupName",
+        ],
+        &["Description", "KmsKeyArn", "OmitName", "PermissionsBoundary", "RoleArn"],
     )?;
+    if let Some(zone) = fields.text("ScheduleExpressionTimezone")?.filter(|zone| zone != "UTC") {
+        return Err(fields.not_understood("ScheduleExpressionTimezone", format!("`{zone}`"), "only `UTC` is"));
+    }
     if let Some(window) = fields.object("FlexibleTimeWindow")? {
         window.only(&["Mode"], &[])?;
         window.word("Mode", &["OFF"])?;
@@ -207,7 +220,7 @@ fn scheduler(scope: &Scope<'_>, owner: &Owner, fields: &Fields<'_>, default_name
         arn: names::arn(scope.settings, "scheduler", &format!("schedule/{group}/{name}")),
         name,
         function: owner.logical_id.clone(),
-        every_seconds: rate_seconds(fields, "ScheduleExpression")?,
+        timing: timing(fields, "ScheduleExpression")?,
         input: fields.json("Input")?,
         enabled: enabled(fields)?,
     })
@@ -240,11 +253,18 @@ pub(super) fn pattern(fields: &Fields<'_>, key: &str) -> Result<Value> {
     }
 }
 
-pub(super) fn rate_seconds(fields: &Fields<'_>, key: &str) -> Result<u64> {
+pub(super) fn timing(fields: &Fields<'_>, key: &str) -> Result<Timing> {
     let expression = fields.required_text(key)?;
+    if expression.starts_with("cron(") {
+        let cron = Cron::read(&expression).map_err(|why| fields.invalid(key, format!("`{expression}`: {why}")))?;
+        return Ok(Timing::Cron(cron));
+    }
+    rate_seconds(fields, key, &expression).map(Timing::EverySeconds)
+}
+
+fn rate_seconds(fields: &Fields<'_>, key: &str, expression: &str) -> Result<u64> {
     let Some(rate) = expression.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')) else {
-        let advice = "only `rate(…)` is, so that a schedule needs no calendar";
-        return Err(fields.not_understood(key, format!("`{expression}`"), advice));
+        return Err(fields.not_understood(key, format!("`{expression}`"), "`rate(…)` and `cron(…)` are"));
     };
     let unusable = || fields.invalid(key, format!("`{expression}` is not a rate such as `rate(5 minutes)`"));
     let (count, unit) = rate.trim().split_once(' ').ok_or_else(unusable)?;

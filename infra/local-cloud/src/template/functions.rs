@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Result,
+    Result, asynchronous,
     events::{self, Owner},
     fields::Fields,
     names,
@@ -26,6 +26,8 @@ const UNDERSTOOD: &[&str] = &[
     "ReservedConcurrentExecutions",
     "Environment",
     "Events",
+    "EventInvokeConfig",
+    "DeadLetterQueue",
 ];
 
 /// How a function is built, watched, allowed and rolled out: none of it changes what it does with an event here.
@@ -80,6 +82,9 @@ pub(super) fn add(stack: &mut Stack, scope: &Scope<'_>, resource: &Resource, pro
     };
     let owner = Owner { logical_id: function.logical_id.clone(), timeout_seconds: function.timeout_seconds };
     stack.functions.push(function);
+    if let Some(settings) = asynchronous::read(scope, &fields)? {
+        stack.asynchronous.insert(resource.id.clone(), settings);
+    }
     if let Some(all) = fields.object("Events")? {
         for (name, event) in all.entries() {
             events::add(stack, scope, &owner, name, &Fields::of(event, all.at(name))?)?;

@@ -6,6 +6,7 @@
 //! (`Policies` are read for their references only) and does not build anything.
 
 mod api;
+mod asynchronous;
 mod checks;
 mod events;
 mod fields;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub(crate) use self::names::{partition, url_suffix};
 use self::{fields::Fields, resolve::Scope, sam::Resource};
 use crate::stack::Stack;
 
@@ -107,6 +109,9 @@ impl Stack {
         }
         for (resource, properties) in resolved.iter().filter(|(resource, _)| is_function(resource)) {
             functions::add(&mut stack, &scope, resource, properties)?;
+        }
+        for (resource, properties) in resolved.iter().filter(|(resource, _)| resource.kind == api::TYPE) {
+            api::hold_together(&stack, resource, properties)?;
         }
         checks::hold_together(&stack, &scope, &resolved)?;
         Ok(stack)

@@ -120,7 +120,7 @@ pub(super) fn physical_name(scope: &Scope<'_>, resource: &Resource) -> Result<St
     })
 }
 
-pub(super) fn partition(region: &str) -> &'static str {
+pub(crate) fn partition(region: &str) -> &'static str {
     match region {
         china if china.starts_with("cn-") => "aws-cn",
         government if government.starts_with("us-gov-") => "aws-us-gov",
@@ -128,7 +128,7 @@ pub(super) fn partition(region: &str) -> &'static str {
     }
 }
 
-pub(super) fn url_suffix(region: &str) -> &'static str {
+pub(crate) fn url_suffix(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 

@@ -11,7 +11,7 @@ use super::{
     sam::Resource,
     tables,
 };
-use crate::stack::{Bucket, Queue, Redrive, Rule, Schedule, Stack, Target};
+use crate::stack::{Bucket, Queue, Redrive, RedriveAllow, Rule, Schedule, Stack, Target};
 
 pub(super) fn add(stack: &mut Stack, scope: &Scope<'_>, resource: &Resource, properties: &Value) -> Result<()> {
     let fields = Fields::of(properties, resource.properties_path())?;
@@ -45,8 +45,9 @@ fn queue(scope: &Scope<'_>, resource: &Resource, fields: &Fields<'_>) -> Result<
             "MaximumMessageSize",
             "ReceiveMessageWaitTimeSeconds",
             "RedrivePolicy",
+            "RedriveAllowPolicy",
         ],
-        &["KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "RedriveAllowPolicy", "SqsManagedSseEnabled", "Tags"],
+        &["KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "SqsManagedSseEnabled", "Tags"],
     )?;
     let name = names::physical_name(scope, resource)?;
     let fifo = fields.flag("FifoQueue")?.unwrap_or(false);
@@ -79,6 +80,7 @@ fn queue(scope: &Scope<'_>, resource: &Resource, fields: &Fields<'_>) -> Result<
         maximum_message_bytes: fields.number("MaximumMessageSize", 1_024, 1_048_576)?.unwrap_or(1_048_576),
         receive_wait_seconds: fields.number("ReceiveMessageWaitTimeSeconds", 0, 20)?.unwrap_or(0),
         redrive: redrive(fields)?,
+        redrive_allow: redrive_allow(fields)?,
     })
 }
 
@@ -91,6 +93,25 @@ fn redrive(fields: &Fields<'_>) -> Result<Option<Redrive>> {
         dead_letter_arn: policy.required_text("deadLetterTargetArn")?,
         max_receive_count: count.ok_or_else(|| policy.invalid("maxReceiveCount", "is required"))?,
     }))
+}
+
+fn redrive_allow(fields: &Fields<'_>) -> Result<RedriveAllow> {
+    const MOST_SOURCES: usize = 10;
+    let Some(policy) = fields.json("RedriveAllowPolicy")? else { return Ok(RedriveAllow::All) };
+    let policy = Fields::of(&policy, fields.at("RedriveAllowPolicy"))?;
+    policy.only(&["redrivePermission", "sourceQueueArns"], &[])?;
+    let permission = policy.word("redrivePermission", &["allowAll", "denyAll", "byQueue"])?;
+    let sources = policy.texts("sourceQueueArns")?;
+    let by_queue = permission.as_deref() == Some("byQueue");
+    if by_queue == sources.is_empty() || sources.len() > MOST_SOURCES {
+        let message = "goes with the permission `byQueue`, which names one to ten queues";
+        return Err(policy.invalid("sourceQueueArns", message));
+    }
+    Ok(match permission.as_deref() {
+        Some("denyAll") => RedriveAllow::None,
+        Some("byQueue") => RedriveAllow::Queues(sources),
+        _ => RedriveAllow::All,
+    })
 }
 
 fn bucket(scope: &Scope<'_>, resource: &Resource, fields: &Fields<'_>) -> Result<Bucket> {
@@ -140,7 +161,7 @@ fn rule(stack: &mut Stack, scope: &Scope<'_>, resource: &Resource, fields: &Fiel
             Err(fields.invalid("ScheduleExpression", "a schedule is on the default bus only"))
         }
         (None, Some(_)) => {
-            let every_seconds = events::rate_seconds(fields, "ScheduleExpression")?;
+            let timing = events::timing(fields, "ScheduleExpression")?;
             for one in &targets {
                 one.only(&["Arn", "Input"], &["Id"])?;
                 let Some(function) = scope.find(functions::TYPE, "Arn", &one.required_text("Arn")?)? else {
@@ -151,7 +172,7 @@ fn rule(stack: &mut Stack, scope: &Scope<'_>, resource: &Resource, fields: &Fiel
                     name: name.clone(),
                     arn: arn.clone(),
                     function: function.id.clone(),
-                    every_seconds,
+                    timing: timing.clone(),
                     input: one.json("Input")?,
                     enabled,
                 });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use local_cloud::stack::{Stack, Target};
+use local_cloud::stack::{Cron, Stack, Target, Timing};
 use local_cloud::{Clock, Cloud, CloudError, Options, Storage};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -33,6 +33,9 @@ fn entry(detail: Value) -> PutEventsRequestEntry {
         .build()
 }
 
+/// "For an event pattern to match an event, the event must contain all the field names listed in the event pattern.
+/// The field names must also appear in the event with the same nesting structure." (EventBridge User Guide, Amazon
+/// EventBridge event patterns)
 #[tokio::test(start_paused = true)]
 async fn an_event_reaches_every_target_whose_pattern_it_matches() {
     let cloud = open(with_rule());
@@ -64,6 +67,8 @@ async fn an_event_reaches_every_target_whose_pattern_it_matches() {
     running.stop().await;
 }
 
+/// "By default, if an individual entry within a request fails, EventBridge continues processing the rest of the
+/// entries in the request." (Adding Amazon EventBridge events with PutEvents)
 #[tokio::test(start_paused = true)]
 async fn entries_fail_one_by_one_and_too_many_as_a_whole() {
     let cloud = open(with_rule());
@@ -98,6 +103,9 @@ async fn entries_fail_one_by_one_and_too_many_as_a_whole() {
     assert_eq!(too_large.code(), Some("ValidationException"));
 }
 
+/// "by default Lambda attempts to run it two more times, with a one-minute wait between the first two attempts, and
+/// two minutes between the second and third attempts" (How Lambda handles errors and retries with asynchronous
+/// invocation).
 #[tokio::test(start_paused = true)]
 async fn a_target_that_fails_is_tried_twice_more() {
     let cloud = open(with_rule());
@@ -110,6 +118,7 @@ async fn a_target_that_fails_is_tried_twice_more() {
     running.stop().await;
 }
 
+/// A rule of this cloud, as durable as the queue that Lambda keeps for asynchronous invocations.
 #[tokio::test(start_paused = true)]
 async fn what_is_owed_survives_a_crash() {
     let directory = tempfile::tempdir().unwrap();
@@ -127,6 +136,7 @@ async fn what_is_owed_survives_a_crash() {
     running.stop().await;
 }
 
+/// A rule of this cloud: nothing is routed by what it does not understand.
 #[tokio::test(start_paused = true)]
 async fn a_pattern_that_is_not_understood_keeps_the_cloud_from_opening() {
     let mut stack = with_rule();
@@ -142,6 +152,8 @@ fn with_schedule() -> Stack {
     stack
 }
 
+/// "A rate expression starts when you create the scheduled event rule, and then it runs on a defined schedule."
+/// (Creating a rule that runs on a schedule)
 #[tokio::test(start_paused = true)]
 async fn a_schedule_runs_once_a_period_and_first_after_one() {
     let cloud = open(with_schedule());
@@ -161,6 +173,7 @@ async fn a_schedule_runs_once_a_period_and_first_after_one() {
     running.stop().await;
 }
 
+/// A rule of this cloud, which is not always on.
 #[tokio::test(start_paused = true)]
 async fn missed_periods_are_made_up_by_one_run_and_a_restart_within_a_period_by_none() {
     let directory = tempfile::tempdir().unwrap();
@@ -176,4 +189,47 @@ async fn missed_periods_are_made_up_by_one_run_and_a_restart_within_a_period_by_
         runs.fetch_add(seen.count(), Ordering::SeqCst);
         assert_eq!(runs.load(Ordering::SeqCst), expected, "started at {start_ms}");
     }
+}
+
+/// "Cron expressions have six required fields"; times are in UTC (EventBridge User Guide, Creating a rule that runs on a
+/// schedule).
+#[tokio::test(start_paused = true)]
+async fn a_cron_schedule_runs_at_its_times() {
+    let mut stack = with_schedule();
+    stack.schedules[0].timing = Timing::Cron(Cron::read("cron(0/30 8-9 ? * FRI *)").unwrap());
+    let cloud = open(stack);
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    sleep(Duration::from_secs(8 * 86_400)).await;
+    let times: Vec<_> = seen.events().iter().map(|event| event["time"].as_str().unwrap().to_owned()).collect();
+    // The clock starts on a Friday at eight.
+    assert_eq!(
+        times,
+        [
+            "2027-01-15T08:30:00Z",
+            "2027-01-15T09:00:00Z",
+            "2027-01-15T09:30:00Z",
+            "2027-01-22T08:00:00Z",
+            "2027-01-22T08:30:00Z",
+            "2027-01-22T09:00:00Z",
+            "2027-01-22T09:30:00Z"
+        ]
+    );
+    running.stop().await;
+}
+
+/// "Some events are dropped or sent to a DLQ without any retry attempts. For example, for errors that result from missing
+/// permissions to a target … all retry attempts fail until an action is taken to resolve the underlying issue." (EventBridge
+/// User Guide, Event retry policy and using dead-letter queues)
+#[tokio::test(start_paused = true)]
+async fn an_event_that_its_queue_refuses_is_dropped_at_once() {
+    let mut stack = with_rule();
+    stack.queues[0].maximum_message_bytes = 1_024;
+    let cloud = open(stack);
+    let running = start(&cloud, &Seen::default(), fine);
+    let began = Instant::now();
+    events(&cloud).put_events().entries(entry(json!({"state": "done", "x": "y".repeat(2_000)}))).send().await.unwrap();
+    cloud.settled().await;
+    assert_eq!((cloud.queue_depths()["copies.fifo"].visible, began.elapsed()), (0, Duration::ZERO));
+    running.stop().await;
 }

@@ -33,6 +33,8 @@ async fn an_invocation_carries_what_the_runtime_tells_and_brings_the_answer() {
     running.stop().await;
 }
 
+/// "Timeout is the maximum amount of time in seconds that a Lambda function can run." (Lambda Developer Guide,
+/// Configuring Lambda function options)
 #[tokio::test(start_paused = true)]
 async fn a_function_that_hangs_or_panics_has_failed_and_the_observer_hears_why() {
     let told: Arc<Mutex<Vec<InvocationRecord>>> = Arc::default();
@@ -66,6 +68,8 @@ async fn a_function_that_hangs_or_panics_has_failed_and_the_observer_hears_why()
     running.stop().await;
 }
 
+/// "Reserved concurrency guarantees the maximum number of concurrent instances for the function." (Lambda Developer
+/// Guide, Managing Lambda reserved concurrency)
 #[tokio::test(start_paused = true)]
 async fn reserved_concurrency_refuses_a_call_and_makes_a_mapping_wait() {
     let mut stack = with_function();

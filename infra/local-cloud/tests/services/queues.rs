@@ -21,6 +21,8 @@ async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
+/// "a visibility timeout, a period of time during which Amazon SQS prevents other consumers from receiving and
+/// processing the message" (SQS Developer Guide, Amazon SQS visibility timeout).
 #[tokio::test(start_paused = true)]
 async fn a_message_is_hidden_while_somebody_holds_it_and_comes_back() {
     let cloud = open(with_queues([queue("work")]));
@@ -46,6 +48,8 @@ async fn a_message_is_hidden_while_somebody_holds_it_and_comes_back() {
     assert!(receive(&client, "work").await.is_empty());
 }
 
+/// "any messages that you send to the queue remain invisible to consumers for the duration of the delay period"
+/// (Amazon SQS delay queues).
 #[tokio::test(start_paused = true)]
 async fn a_delayed_message_comes_when_its_time_has_come() {
     let cloud = open(with_queues([queue("work")]));
@@ -58,6 +62,8 @@ async fn a_delayed_message_comes_when_its_time_has_come() {
     assert_eq!(cloud.queue_depths()["work"], QueueDepth { visible: 0, in_flight: 1, delayed: 0 });
 }
 
+/// "Amazon SQS sends a response after it collects at least one available message … Amazon SQS sends an empty response
+/// only if the polling wait time expires." (Amazon SQS short and long polling)
 #[tokio::test(start_paused = true)]
 async fn a_long_poll_ends_with_the_first_message_or_with_its_time() {
     let cloud = open(with_queues([queue("work")]));
@@ -75,6 +81,8 @@ async fn a_long_poll_ends_with_the_first_message_or_with_its_time() {
     assert_eq!(began.elapsed(), Duration::from_secs(23));
 }
 
+/// "When you receive a message with a message group ID, no more messages for the same message group ID are returned
+/// unless you delete the message or it becomes visible." (FIFO delivery logic)
 #[tokio::test(start_paused = true)]
 async fn a_group_keeps_its_order_and_waits_while_one_of_it_is_held() {
     let cloud = open(with_queues([queue("work.fifo")]));
@@ -98,6 +106,9 @@ async fn a_group_keeps_its_order_and_waits_while_one_of_it_is_held() {
     assert_eq!(bodies(&receive(&client, "work.fifo").await), ["b1", "a2"], "undeleted, they come again in order");
 }
 
+/// "any messages sent with the same message deduplication ID are accepted successfully but aren't delivered during
+/// the 5-minute deduplication interval"; "Amazon SQS continues to keep track of the message deduplication ID even
+/// after the message is received and deleted." (Using the Amazon SQS message deduplication ID)
 #[tokio::test(start_paused = true)]
 async fn a_repeat_within_five_minutes_is_told_the_first_ones_id_and_not_queued() {
     let cloud = open(with_queues([queue("work.fifo")]));
@@ -131,6 +142,9 @@ async fn a_repeat_within_five_minutes_is_told_the_first_ones_id_and_not_queued()
     assert!(later.sequence_number() > first.sequence_number());
 }
 
+/// "This instructs Amazon SQS to use a SHA-256 hash to generate the message deduplication ID using the body of the
+/// message—but not the attributes of the message." (Exactly-once processing) "DeduplicationScope – Specifies whether
+/// message deduplication occurs at the message group or queue level." (SQS API Reference, CreateQueue)
 #[tokio::test(start_paused = true)]
 async fn deduplication_may_be_per_group_and_by_content() {
     let mut per_group = queue("groups.fifo");
@@ -164,6 +178,10 @@ async fn deduplication_may_be_per_group_and_by_content() {
     assert_eq!(bodies(&receive(&client, "content.fifo").await), ["x", "y"]);
 }
 
+/// "The `maxReceiveCount` is the number of times a consumer tries receiving a message from a queue without deleting
+/// it before being moved to the dead-letter queue." "When a message is moved from a FIFO queue to a FIFO DLQ, the
+/// original message's deduplication ID will be replaced with the original message's ID." (Amazon SQS dead-letter
+/// queues)
 #[tokio::test(start_paused = true)]
 async fn received_too_often_it_goes_to_the_dead_letters_and_frees_its_group() {
     let cloud = open(with_queues([with_dead_letters(queue("work.fifo"), "dead.fifo", 2), queue("dead.fifo")]));
@@ -178,10 +196,12 @@ async fn received_too_often_it_goes_to_the_dead_letters_and_frees_its_group() {
     let dead = receive(&client, "dead.fifo").await;
     let attributes = dead[0].attributes().unwrap();
     assert_eq!(attributes[&Name::MessageGroupId], "a");
-    assert_ne!(attributes[&Name::MessageDeduplicationId], "poison", "a dead-letter queue gives new ids");
+    assert_eq!(attributes[&Name::MessageDeduplicationId], dead[0].message_id().unwrap());
     assert_eq!(attributes[&Name::DeadLetterQueueSourceArn], queue_arn("work.fifo"));
 }
 
+/// "Standard queues keep processing messages until the expiration of the retention period." (Amazon SQS dead-letter
+/// queues)
 #[tokio::test(start_paused = true)]
 async fn messages_end_with_their_retention() {
     let mut short = queue("short");
@@ -215,6 +235,10 @@ async fn visibility_can_be_changed_while_it_lasts() {
     assert!(late.is_message_not_inflight(), "the handle is another's now: {late:?}");
 }
 
+/// "You must provide the most recently received receipt handle when you request to delete the message (otherwise, the
+/// message might not be deleted)." (Amazon SQS queue and message identifiers) "When working with FIFO queues,
+/// `DeleteMessage` operations will fail if the request is received outside of the visibility timeout window." (Amazon
+/// SQS visibility timeout)
 #[tokio::test(start_paused = true)]
 async fn an_outdated_handle_deletes_nothing() {
     let cloud = open(with_queues([queue("work"), queue("work.fifo")]));
@@ -310,7 +334,11 @@ async fn what_a_queue_cannot_take_is_refused_by_name() {
     let cloud = open(with_queues([queue("work"), queue("work.fifo")]));
     let client = sqs(&cloud);
     let unheard_of = client.create_queue().queue_name("new").send().await.unwrap_err();
-    assert_eq!(unheard_of.code(), Some("UnknownOperationException"), "a template makes queues");
+    assert_eq!(
+        unheard_of.code(),
+        Some("AWS.SimpleQueueService.UnsupportedOperation"),
+        "a template makes queues: {unheard_of:?}"
+    );
     let absent = client.send_message().queue_url(url("absent")).message_body("x").send().await.unwrap_err();
     assert!(absent.into_service_error().is_queue_does_not_exist());
     let missing = client.send_message().queue_url(url("work.fifo")).message_body("x").send().await.unwrap_err();
@@ -372,4 +400,57 @@ async fn what_was_answered_survives_a_process_that_is_killed() {
     let found = open(&as_found);
     assert_eq!(bodies(&receive(&sqs(&found), "work").await), ["one"]);
     assert_eq!(dynamodb(&found).scan().table_name(TABLE).send().await.unwrap().count(), 1);
+}
+
+/// "When receiving messages from a FIFO queue with multiple message group IDs, Amazon SQS first attempts to return as many
+/// messages with the same message group ID as possible." And: "if there are fewer than 10 messages available with the same
+/// message group ID, you might receive messages from another message group ID, in the same batch of 10 messages, but still
+/// in FIFO order." (SQS Developer Guide, FIFO delivery logic)
+#[tokio::test(start_paused = true)]
+async fn a_receive_takes_as_much_of_one_group_as_there_is() {
+    let cloud = open(with_queues([queue("work.fifo")]));
+    let client = sqs(&cloud);
+    for body in ["a1", "b1", "a2", "b2", "c1", "a3"] {
+        send_to_group(&client, "work.fifo", &body[..1], body).await;
+    }
+    let four = client.receive_message().queue_url(url("work.fifo")).max_number_of_messages(4).send().await.unwrap();
+    assert_eq!(bodies(four.messages()), ["a1", "a2", "a3", "b1"]);
+    assert_eq!(bodies(&receive(&client, "work.fifo").await), ["c1"], "b2 waits for b1");
+}
+
+/// A receive that hides nothing gives each message once all the same.
+#[tokio::test(start_paused = true)]
+async fn a_receive_that_hides_nothing_gives_each_message_once() {
+    let cloud = open(with_queues([queue("work"), queue("work.fifo")]));
+    let client = sqs(&cloud);
+    for body in ["1", "2", "3"] {
+        send(&client, "work", body).await;
+        send_to_group(&client, "work.fifo", "g", body).await;
+    }
+    for name in ["work", "work.fifo"] {
+        let seen = client.receive_message().queue_url(url(name)).max_number_of_messages(10).visibility_timeout(0);
+        assert_eq!(bodies(seen.clone().send().await.unwrap().messages()), ["1", "2", "3"], "{name}");
+        assert_eq!(bodies(seen.send().await.unwrap().messages()), ["1", "2", "3"], "{name}");
+    }
+}
+
+/// "The expiration of a message is always based on its original enqueue timestamp. When a message is moved to a dead-letter
+/// queue, the enqueue timestamp is unchanged"; "For FIFO queues, the enqueue timestamp resets" (Setting-up dead-letter queue
+/// retention in Amazon SQS).
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_lives_as_long_as_its_kind_of_queue_lets_it() {
+    for (name, dead, sent) in [("work", "dead", START_MS), ("work.fifo", "dead.fifo", START_MS + 30_000)] {
+        let cloud = open(with_queues([with_dead_letters(queue(name), dead, 1), queue(dead)]));
+        let client = sqs(&cloud);
+        if name == "work" {
+            send(&client, name, "x").await
+        } else {
+            send_to_group(&client, name, "g", "x").await
+        }
+        receive(&client, name).await;
+        pass(30).await;
+        assert!(receive(&client, name).await.is_empty());
+        let buried = receive(&client, dead).await;
+        assert_eq!(buried[0].attributes().unwrap()[&Name::SentTimestamp], sent.to_string(), "{name}");
+    }
 }

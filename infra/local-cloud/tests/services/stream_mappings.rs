@@ -41,6 +41,7 @@ fn break_on_bad(event: &Value) -> Result<Value, FunctionError> {
     if records(event).iter().any(|record| sk(record) == "bad") { Err(failure()) } else { Ok(Value::Null) }
 }
 
+/// The fields are those of the example event (Lambda Developer Guide, Using AWS Lambda with Amazon DynamoDB).
 #[tokio::test(start_paused = true)]
 async fn a_record_arrives_at_once_with_everything_that_aws_tells() {
     let cloud = open(mapped());
@@ -77,6 +78,9 @@ async fn a_record_arrives_at_once_with_everything_that_aws_tells() {
     running.stop().await;
 }
 
+/// "If the `batchItemFailures` array contains multiple items, Lambda uses the record with the lowest sequence number
+/// as the checkpoint. Lambda then retries all records starting from that checkpoint." (Configuring partial batch
+/// response with DynamoDB and Lambda)
 #[tokio::test(start_paused = true)]
 async fn the_batch_is_retried_from_the_lowest_failure() {
     let cloud = open(mapped());
@@ -98,6 +102,9 @@ async fn the_batch_is_retried_from_the_lowest_failure() {
     running.stop().await;
 }
 
+/// "BisectBatchOnFunctionError, which splits a failed batch into two smaller batches, isolating bad records and
+/// avoiding timeouts. Splitting batches doesn't consume the retry quota." (Retain discarded records for a DynamoDB
+/// event source in Lambda)
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_fails_is_halved_until_the_bad_record_is_alone() {
     let mut stack = mapped();
@@ -115,6 +122,9 @@ async fn a_batch_that_fails_is_halved_until_the_bad_record_is_alone() {
     running.stop().await;
 }
 
+/// "The maximum number of times that Lambda retries when the function returns an error." (Process DynamoDB records
+/// with Lambda) "If the error handling measures fail, Lambda discards the records and continues processing batches
+/// from the stream." (Retain discarded records for a DynamoDB event source in Lambda)
 #[tokio::test(start_paused = true)]
 async fn without_bisecting_the_whole_batch_is_given_up_after_its_retries() {
     let mut stack = mapped();
@@ -131,6 +141,10 @@ async fn without_bisecting_the_whole_batch_is_given_up_after_its_retries() {
     running.stop().await;
 }
 
+/// "In addition to all of the fields from the previous example for SQS and SNS destinations, the `payload` field
+/// contains the original invocation record as an escaped JSON string." The key is `aws/lambda/<ESM-
+/// UUID>/<shardID>/YYYY/MM/DD/YYYY-MM-DDTHH.MM.SS-<Random UUID>`. (Retain discarded records for a DynamoDB event
+/// source in Lambda)
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_goes_whole_to_the_bucket() {
     let mut stack = mapped();
@@ -163,6 +177,8 @@ async fn what_is_given_up_goes_whole_to_the_bucket() {
     running.stop().await;
 }
 
+/// "The actual records aren't included, so you must process this record and retrieve them from the stream before they
+/// expire and are lost." (Retain discarded records for a DynamoDB event source in Lambda)
 #[tokio::test(start_paused = true)]
 async fn a_queue_is_told_of_what_was_given_up_but_not_what_it_was() {
     let mut stack = mapped();
@@ -178,6 +194,7 @@ async fn a_queue_is_told_of_what_was_given_up_but_not_what_it_was() {
     running.stop().await;
 }
 
+/// "The maximum age of a record that Lambda sends to your function." (Process DynamoDB records with Lambda)
 #[tokio::test(start_paused = true)]
 async fn a_record_that_is_too_old_is_given_up() {
     let mut stack = mapped();
@@ -193,6 +210,8 @@ async fn a_record_that_is_too_old_is_given_up() {
     running.stop().await;
 }
 
+/// "after your filter criteria evaluates a record, the streams iterator advances past this record"; "the Exists
+/// operator only works on leaf nodes" (Control which events Lambda sends to your function).
 #[tokio::test(start_paused = true)]
 async fn filters_pass_records_over() {
     let mut stack = mapped();
@@ -217,6 +236,9 @@ async fn filters_pass_records_over() {
     running.stop().await;
 }
 
+/// "Concurrent batches per shard – Concurrently process multiple batches from the same shard." (Process DynamoDB records
+/// with Lambda) "When you increase the number of concurrent batches per shard, Lambda still ensures in-order processing at
+/// the item (partition and sort key) level." (Using AWS Lambda with Amazon DynamoDB)
 #[tokio::test(start_paused = true)]
 async fn a_failing_item_holds_up_its_lane_and_not_the_others() {
     let mut stack = mapped();
@@ -259,6 +281,7 @@ async fn a_failing_item_holds_up_its_lane_and_not_the_others() {
     running.stop().await;
 }
 
+/// "Lambda will process each record at least once" (Implementing stateful DynamoDB stream processing in Lambda).
 #[tokio::test(start_paused = true)]
 async fn after_a_crash_what_was_not_worked_off_comes_again_and_the_rest_does_not() {
     let directory = tempfile::tempdir().unwrap();
@@ -286,6 +309,7 @@ async fn after_a_crash_what_was_not_worked_off_comes_again_and_the_rest_does_not
     running.stop().await;
 }
 
+/// "Latest – Process new records that are added to the stream." (Process DynamoDB records with Lambda)
 #[tokio::test(start_paused = true)]
 async fn a_mapping_from_latest_starts_with_what_is_written_after_it() {
     let mut stack = mapped();
@@ -300,6 +324,7 @@ async fn a_mapping_from_latest_starts_with_what_is_written_after_it() {
     running.stop().await;
 }
 
+/// A rule of this cloud, which keeps its disk small; on AWS a record is there for a day.
 #[tokio::test(start_paused = true)]
 async fn a_file_forgets_the_records_that_every_mapping_has_passed() {
     let directory = tempfile::tempdir().unwrap();
@@ -319,5 +344,182 @@ async fn a_file_forgets_the_records_that_every_mapping_has_passed() {
     put(&dynamodb(&cloud), "a", "next").await;
     cloud.settled().await;
     assert_eq!(seen.items().concat().len(), 51);
+    running.stop().await;
+}
+
+/// "Lambda treats a batch as a complete failure if you return any of the following: An empty string `itemIdentifier`; A null
+/// `itemIdentifier`; An `itemIdentifier` with a bad key name. Lambda retries failures based on your retry strategy." (Lambda
+/// Developer Guide, Configuring partial batch response with DynamoDB and Lambda) It does not say what a number is that no
+/// record has, or an answer that is no object: they are taken for a failure too, as a queue's are.
+#[tokio::test(start_paused = true)]
+async fn each_malformed_response_fails_the_whole_batch() {
+    for answer in [
+        json!("no object"),
+        json!([1]),
+        json!({"batchItemFailures": "all"}),
+        json!({"batchItemFailures": [{"itemIdentifier": ""}]}),
+        json!({"batchItemFailures": [{"itemIdentifier": null}]}),
+        json!({"batchItemFailures": [{"id": "x"}]}),
+        json!({"batchItemFailures": [{"itemIdentifier": "123"}]}),
+    ] {
+        let cloud = open(mapped());
+        for sk in ["1", "2"] {
+            put(&dynamodb(&cloud), "a", sk).await;
+        }
+        let (seen, times, told) = (Seen::default(), AtomicUsize::new(0), answer.clone());
+        let running = start(&cloud, &seen, move |_| match times.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(told.clone()),
+            _ => Ok(Value::Null),
+        });
+        cloud.settled().await;
+        assert_eq!(seen.items(), vec![vec!["1", "2"]; 2], "{answer}");
+        running.stop().await;
+    }
+}
+
+/// "Lambda treats a batch as a complete success if you return any of the following: An empty `batchItemFailure` list; A null
+/// `batchItemFailure` list; An empty `EventResponse`; A null `EventResponse`" (Configuring partial batch response with
+/// DynamoDB and Lambda).
+#[tokio::test(start_paused = true)]
+async fn nothing_reported_is_a_complete_success() {
+    for answer in [json!({"batchItemFailures": []}), json!({"batchItemFailures": null}), json!({}), Value::Null] {
+        let cloud = open(mapped());
+        put(&dynamodb(&cloud), "a", "1").await;
+        let (seen, told) = (Seen::default(), answer.clone());
+        let running = start(&cloud, &seen, move |_| Ok(told.clone()));
+        cloud.settled().await;
+        assert_eq!(seen.count(), 1, "{answer}");
+        running.stop().await;
+    }
+}
+
+/// "By default Lambda checkpoints to the highest sequence number of a batch only when the batch is a complete success. Lambda
+/// treats all other results as a complete failure": without `ReportBatchItemFailures` nobody reads the answer (Configuring
+/// partial batch response with DynamoDB and Lambda).
+#[tokio::test(start_paused = true)]
+async fn failures_are_not_looked_for_where_the_mapping_does_not_ask() {
+    let mut stack = mapped();
+    stack.stream_mappings[0].reports_item_failures = false;
+    let cloud = open(stack);
+    put(&dynamodb(&cloud), "a", "bad").await;
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fail_bad);
+    cloud.settled().await;
+    assert_eq!(seen.count(), 1);
+    running.stop().await;
+}
+
+/// "When a partial batch success response is received and both `BisectBatchOnFunctionError` and `ReportBatchItemFailures` are
+/// turned on, the batch is bisected at the returned sequence number and Lambda retries only the remaining records."
+/// (Configuring partial batch response with DynamoDB and Lambda)
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_bisected_at_the_number_that_is_reported() {
+    let mut stack = mapped();
+    stack.stream_mappings[0].bisects_on_error = true;
+    stack.stream_mappings[0].maximum_retries = Some(0);
+    let cloud = open(stack);
+    for sk in ["1", "2", "bad", "4", "5"] {
+        put(&dynamodb(&cloud), "a", sk).await;
+    }
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fail_bad);
+    cloud.settled().await;
+    assert_eq!(seen.items(), [vec!["1", "2", "bad", "4", "5"], vec!["bad", "4", "5"], vec!["bad"], vec!["4", "5"]]);
+    running.stop().await;
+}
+
+/// "Lambda passes all of the records in the batch to the function in a single call, as long as the total size of the events
+/// doesn't exceed the payload limit for synchronous invocation (6 MB)." (Process DynamoDB records with Lambda)
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_cut_so_that_its_event_stays_under_six_megabytes() {
+    let cloud = open(mapped());
+    let client = dynamodb(&cloud);
+    for n in 0..20 {
+        let item = client.put_item().table_name(TABLE).item("pk", s("a")).item("sk", s(&n.to_string()));
+        item.item("large", s(&"x".repeat(390_000))).send().await.unwrap();
+    }
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    cloud.settled().await;
+    assert_eq!(seen.items().iter().map(Vec::len).collect::<Vec<_>>(), [16, 4]);
+    assert!(seen.events().iter().all(|event| event.to_string().len() <= 6 * 1024 * 1024));
+    running.stop().await;
+}
+
+/// "Before invocation: If a Lambda event source mapping is unable to invoke the function due to throttling or other issues,
+/// it retries until the records expire or exceed the maximum age configured on the event source mapping." (Retain discarded
+/// records for a DynamoDB event source in Lambda) "This doesn't apply to service errors or throttles where the batch didn't
+/// reach the function." (Process DynamoDB records with Lambda, retry attempts)
+#[tokio::test(start_paused = true)]
+async fn a_throttled_batch_waits_until_it_is_too_old_and_loses_no_retry() {
+    let mut stack = mapped();
+    stack.functions[0].reserved_concurrency = Some(0);
+    stack.queues.push(queue("failed"));
+    stack.stream_mappings[0].maximum_retries = Some(0);
+    stack.stream_mappings[0].maximum_record_age_seconds = Some(60);
+    stack.stream_mappings[0].on_failure = Some(queue_arn("failed"));
+    let cloud = open(stack);
+    put(&dynamodb(&cloud), "a", "1").await;
+    let (seen, began) = (Seen::default(), Instant::now());
+    let running = start(&cloud, &seen, fine);
+    cloud.settled().await;
+    assert_eq!((seen.count(), began.elapsed()), (0, Duration::from_secs(60)));
+    let told: Value = serde_json::from_str(bodies(&receive(&sqs(&cloud), "failed").await)[0]).unwrap();
+    assert_eq!(told["requestContext"]["condition"], "RecordAgeExceeded");
+    assert_eq!(told["requestContext"]["approximateInvokeCount"], 0);
+    assert_eq!(told["responseContext"].get("functionError"), None, "it never ran");
+    running.stop().await;
+}
+
+/// A mapping that waits for its function's concurrency can be stopped.
+#[tokio::test(start_paused = true)]
+async fn stopping_ends_the_wait_of_a_throttled_batch() {
+    let mut stack = mapped();
+    stack.functions[0].reserved_concurrency = Some(0);
+    let cloud = open(stack);
+    put(&dynamodb(&cloud), "a", "1").await;
+    let running = start(&cloud, &Seen::default(), fine);
+    sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    running.stop().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// "-1 means infinite: failed records are retried until the record expires. The data retention limit for DynamoDB Streams is
+/// 24 hours." (Lambda parameters for Amazon DynamoDB event source mappings) Here only the time counts in which the cloud
+/// runs.
+#[tokio::test(start_paused = true)]
+async fn without_limits_a_record_is_retried_for_a_day() {
+    let cloud = open(mapped());
+    put(&dynamodb(&cloud), "a", "bad").await;
+    let (seen, began) = (Seen::default(), Instant::now());
+    let running = start(&cloud, &seen, break_on_bad);
+    cloud.settled().await;
+    assert!((86_400..86_420).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert!(seen.count() > 8_000);
+    running.stop().await;
+}
+
+/// "Batch window – Specify the maximum amount of time to gather records before invoking the function, in seconds." (Process
+/// DynamoDB records with Lambda)
+#[tokio::test(start_paused = true)]
+async fn a_window_gathers_until_it_ends_or_the_batch_is_full() {
+    let mut stack = mapped();
+    stack.stream_mappings[0].window_seconds = 5;
+    stack.stream_mappings[0].batch_size = 3;
+    let cloud = open(stack);
+    let seen = Seen::default();
+    let running = start(&cloud, &seen, fine);
+    let (client, began) = (dynamodb(&cloud), Instant::now());
+    put(&client, "a", "1").await;
+    sleep(Duration::from_secs(2)).await;
+    put(&client, "a", "2").await;
+    cloud.settled().await;
+    assert_eq!((seen.items(), began.elapsed()), (vec![vec!["1".into(), "2".into()]], Duration::from_secs(5)));
+    for sk in ["3", "4", "5"] {
+        put(&client, "a", sk).await;
+    }
+    cloud.settled().await;
+    assert_eq!((seen.items()[1].len(), began.elapsed()), (3, Duration::from_secs(5)));
     running.stop().await;
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
 use local_cloud::stack::{
-    Bucket, Function, Queue, QueueMapping, Redrive, Rule, Schedule, Stack, StreamMapping, Table, Target,
+    Bucket, Function, Queue, QueueMapping, Redrive, RedriveAllow, Rule, Schedule, Stack, StreamMapping, Table, Target,
+    Timing,
 };
 use local_cloud::{Clock, Cloud, FunctionError, Handler, Invocation, Options, Running, Storage};
 use serde_json::{Value, json};
@@ -77,6 +78,7 @@ pub(crate) fn queue(name: &str) -> Queue {
         maximum_message_bytes: 262_144,
         receive_wait_seconds: 0,
         redrive: None,
+        redrive_allow: RedriveAllow::All,
     }
 }
 
@@ -149,7 +151,7 @@ pub(crate) fn schedule(function: &str, every_seconds: u64) -> Schedule {
         name: format!("every-{every_seconds}"),
         arn: format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/every-{every_seconds}"),
         function: function.into(),
-        every_seconds,
+        timing: Timing::EverySeconds(every_seconds),
         input: None,
         enabled: true,
     }

@@ -1,0 +1,12 @@
+//! The AWS port over a real socket, byte by byte: what each protocol answers to what a client may send, and to what none
+//! should.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test that called it")]
+
+mod functions;
+mod gate;
+mod http;
+mod objects;
+mod queues;
+mod support;
+mod tables;
