@@ -3,7 +3,7 @@
 //! [`verify`] holds no more than so much, however much is kept: a first pass over everything judges the accounts as they
 //! go by and sketches the rest; if the sketch says that something does not agree, a second pass looks at just what is
 //! suspect; and over a table that others write to meanwhile, what was found is read again before it is said. [`audit`]
-//! holds all of it, for the states of tests.
+//! holds all of it, for the states of tests; so does [`fingerprint`].
 
 mod again;
 mod fingerprint;
@@ -14,7 +14,7 @@ mod second;
 use std::collections::BTreeMap;
 
 use domain::books::{Item, Key};
-use domain::ids::CustomerId;
+use domain::ids::{CustomerId, Digest};
 use domain::promises::{AccountRun, Audit, BUCKETS_BITS, Finding, Funds, Promise, Report, Until};
 use domain::{Millis, Timestamp};
 
@@ -150,22 +150,17 @@ pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl Fn
     let mut audit = Audit::default();
     let mut unread = Vec::new();
     let mut seen = 0;
-    let mut from = None;
-    loop {
-        let page = table.scan(Segment { number: 0, of: 1 }, 1_000, from).await?;
-        seen += page.items.len();
-        for item in page.items {
+    everything(table, |page| {
+        seen += page.len();
+        for item in page {
             match item {
                 Ok(stored) => audit.see(stored.found.item, stored.found.version),
                 Err(error) => unread.push(unreadable(&error)),
             }
         }
         progress(seen);
-        if page.next.is_none() {
-            break;
-        }
-        from = page.next;
-    }
+    })
+    .await?;
     let now = match now {
         Now::Moment(now) => now,
         Now::Newest => audit.newest().unwrap_or(Timestamp::from_millis(0)),
