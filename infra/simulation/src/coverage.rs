@@ -117,11 +117,13 @@ impl Coverage {
             orders += 1;
             let steps = &order.timeline[..order.timeline.len().saturating_sub(events.len())];
             let was = steps.last().map(|passage| &passage.told);
+            if was == Some(&Told::OrderStalled) && !events.is_empty() {
+                self.reached(Path::OrderUnstalled);
+            }
             for event in events {
                 match (&event.told, was) {
                     (Told::OrderWaiting { .. }, _) => self.reached(Path::OrderWaits),
                     (Told::OrderPaid { .. }, Some(Told::OrderWaiting { .. })) => self.reached(Path::OrderWoken),
-                    (Told::OrderPaid { .. }, Some(Told::OrderStalled)) => self.reached(Path::OrderUnstalled),
                     (Told::OrderCancelled { reason: CancelReason::Unpaid }, _) => self.reached(Path::OrderUnpaid),
                     (Told::OrderCancelled { reason: CancelReason::Deadline }, _) => self.reached(Path::OrderOverdue),
                     (Told::OrderStalled, _) => self.reached(Path::OrderStalled),

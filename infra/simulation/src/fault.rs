@@ -224,6 +224,8 @@ impl Outage {
         let class = Self::CLASSES[rng.usize(0..Self::CLASSES.len())];
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
+        // Work that loses every race is sent again twenty times before its order is given a rest, which takes a while.
+        let length_ms = if fault == Fault::Conflict { length_ms.max(700_000) } else { length_ms };
         let from_ms = rng.i64(0..8_000);
         Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 10_000][rng.usize(0..3)] })
     }
