@@ -1,4 +1,5 @@
-//! Reads a whole table and lets `domain` judge whether the promises hold. It writes nothing.
+//! Reads a whole table: lets `domain` judge whether the promises hold, or tells one state from another. It writes
+//! nothing.
 //!
 //! [`verify`] holds no more than so much, however much is kept: a first pass over everything judges the accounts as they
 //! go by and sketches the rest; if the sketch says that something does not agree, a second pass looks at just what is
@@ -6,7 +7,6 @@
 //! holds all of it, for the states of tests; so does [`fingerprint`].
 
 mod again;
-mod fingerprint;
 mod first;
 mod pages;
 mod second;
@@ -17,8 +17,6 @@ use domain::books::{Item, Key};
 use domain::ids::{CustomerId, Digest};
 use domain::promises::{AccountRun, Audit, BUCKETS_BITS, Finding, Funds, Promise, Report, Until};
 use domain::{Millis, Timestamp};
-
-pub use fingerprint::fingerprint;
 
 use crate::runtime::Clock;
 use crate::store::Failure;
@@ -169,6 +167,32 @@ pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl Fn
     report.findings.extend(unread);
     report.findings.sort();
     Ok(report)
+}
+
+/// The same for the same items as the same tries wrote them, and for no others.
+pub async fn fingerprint(table: &Table) -> Result<Digest, ReadError> {
+    let mut seen = Vec::new();
+    everything(table, |page| {
+        seen.extend(page.into_iter().map(|item| match item {
+            Ok(stored) => format!("{:?} {} {}", stored.found.item.key(), stored.found.version, stored.commit),
+            Err(error) => error.to_string(),
+        }));
+    })
+    .await?;
+    seen.sort_unstable();
+    Ok(Digest::of("state", &seen.iter().map(String::as_bytes).collect::<Vec<_>>()))
+}
+
+async fn everything(table: &Table, mut see: impl FnMut(Vec<Result<Stored, CodecError>>)) -> Result<(), ReadError> {
+    let mut from = None;
+    loop {
+        let page = table.scan(Segment { number: 0, of: 1 }, 1_000, from).await?;
+        see(page.items);
+        if page.next.is_none() {
+            return Ok(());
+        }
+        from = page.next;
+    }
 }
 
 fn unreadable(error: &CodecError) -> Finding {
