@@ -280,7 +280,7 @@ fn memory_does_not_grow_with_the_table() {
 
 /// `cargo test -p paidonce --test command -- --ignored --nocapture memory`
 #[test]
-#[ignore = "it takes minutes"]
+#[ignore = "it takes a quarter of an hour"]
 fn memory_does_not_grow_with_a_table_of_300_000() {
     // Sound; and with every second notification gone, so that everything is suspect and the second pass is as full as
     // it may be.
