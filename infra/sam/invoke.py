@@ -47,7 +47,8 @@ def main() -> None:
     parser.add_argument("sam", nargs="*")
     arguments = parser.parse_args()
     ids = logical_ids(arguments.template)
-    fixtures = sorted(pathlib.Path("events").glob("*.json"))
+    # What shows a refusal comes after what it needs.
+    fixtures = sorted(pathlib.Path("events").glob("*.json"), key=lambda path: (path.name.count("."), path.name))
     untouched = set(ids) - {fixture.name.split(".")[0] for fixture in fixtures}
     if untouched:
         sys.exit(f"error: no fixture for {', '.join(sorted(untouched))}")
