@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 #[expect(clippy::unused_async, reason = "every handler is asked in the same way")]
 pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
-    let header = event["headers"]["authorization"].as_str().unwrap_or_default();
+    let header = authorization(&event).unwrap_or_default();
     let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let Some((_, token)) = token else { return Ok(json!({ "isAuthorized": false })) };
     match tokens::verify(token.trim(), &app.config.tokens, app.now()) {
@@ -27,4 +27,10 @@ pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Val
             Ok(json!({ "isAuthorized": false }))
         }
     }
+}
+
+/// API Gateway writes the names of headers small, and `sam local start-api` as they came. There is one of a name.
+fn authorization(event: &Value) -> Option<&str> {
+    let mut headers = event["headers"].as_object()?.iter();
+    headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?.1.as_str()
 }

@@ -516,9 +516,14 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
         scope: "stock".to_owned(),
     };
     let mut request = event("authorize");
-    request["headers"]["authorization"] = json!(format!("Bearer {}", key.sign(&claims).unwrap()));
-    let answer = system.cloud.invoke("Authorize", request).await.unwrap();
+    let token = json!(format!("Bearer {}", key.sign(&claims).unwrap()));
+    request["headers"]["authorization"] = token.clone();
+    let answer = system.cloud.invoke("Authorize", request.clone()).await.unwrap();
     assert_eq!(answer["isAuthorized"], true, "{answer}");
+    // `sam local start-api` hands names over as they came.
+    request["headers"].as_object_mut().unwrap().remove("authorization");
+    request["headers"]["Authorization"] = token;
+    assert_eq!(system.cloud.invoke("Authorize", request).await.unwrap(), answer);
     let said = &answer["context"];
     assert_eq!(
         (&said[context::SUBJECT], &said[context::EXPIRES_AT]),
