@@ -16,7 +16,7 @@ use local_cloud::CallRecord;
 use local_system::System;
 use platform::http::{Problem, context};
 use platform::stream;
-use platform::tokens::{Audience, Claims, SigningKey};
+use platform::tokens::SigningKey;
 use platform::verify::{Now, audit};
 use serde_json::{Value, json};
 use serde_norway::Value as Yaml;
@@ -506,15 +506,7 @@ async fn a_token_that_is_believed_says_who_calls_as_the_fixtures_have_it() {
         options.parameters.insert("TokenKeys".to_owned(), set);
         options
     });
-    let config = &system.app().config.tokens;
-    let claims = Claims {
-        iss: config.issuer.clone(),
-        sub: "alice".to_owned(),
-        aud: Audience::One(config.audience.clone()),
-        exp: START_MS / 1_000 + 600,
-        nbf: None,
-        scope: "stock".to_owned(),
-    };
+    let claims = support::claims(&system, START_MS / 1_000 + 600, "stock");
     let mut request = event("authorize");
     let token = json!(format!("Bearer {}", key.sign(&claims).unwrap()));
     request["headers"]["authorization"] = token.clone();

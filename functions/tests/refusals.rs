@@ -217,22 +217,14 @@ async fn a_description_comes_back_exactly_as_it_was_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_header_and_a_token_of_the_stack_name_the_same_customer() {
-    use platform::tokens::{Audience, Claims, SigningKey};
+    use platform::tokens::SigningKey;
     let key = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
     let system = support::system_with(|mut options| {
         options.parameters.insert("TokenKeys".to_owned(), key.key_set());
         options
     });
     let opened = user(&system, "alice").post("/accounts", "k", "").await.expect(201);
-    let config = &system.app().config.tokens;
-    let claims = Claims {
-        iss: config.issuer.clone(),
-        sub: "alice".to_owned(),
-        aud: Audience::One(config.audience.clone()),
-        exp: system.app().now().as_seconds() + 60,
-        nbf: None,
-        scope: String::new(),
-    };
+    let claims = support::claims(&system, system.app().now().as_seconds() + 60, "");
     let token = key.sign(&claims).unwrap();
     let ask = || async {
         let request = Request::get("/account").header("host", "localhost").header("x-user-id", "mallory");

@@ -11,7 +11,7 @@ use http::Response;
 use local_cloud::edge::{Edge, Invoke};
 use local_cloud::{Fate, FaultyConnector, FunctionError};
 use local_system::System;
-use platform::tokens::{Audience, Claims, SigningKey};
+use platform::tokens::SigningKey;
 use serde_json::{Map, Value, json};
 
 use super::busy::{self, Busy};
@@ -191,15 +191,7 @@ async fn an_expired_token(tour: &mut Tour, operations: &[Operation]) {
         options.parameters.insert("TokenKeys".to_owned(), key.key_set());
         options
     });
-    let config = &system.app().config.tokens;
-    let claims = Claims {
-        iss: config.issuer.clone(),
-        sub: "alice".to_owned(),
-        aud: Audience::One(config.audience.clone()),
-        exp: system.app().now().as_seconds() + 60,
-        nbf: None,
-        scope: String::new(),
-    };
+    let claims = support::claims(&system, system.app().now().as_seconds() + 60, "");
     let token = format!("Bearer {}", key.sign(&claims).unwrap());
     let open = tour.description.operation("openAccount");
     let told = tour.call(&system, &open, tour.right(&open, "").header("authorization", &token)).await;

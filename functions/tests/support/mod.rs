@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, System};
+use platform::tokens::{Audience, Claims};
 use serde_json::{Value, json};
 
 /// 2026-11-21T05:53:03Z
@@ -29,6 +30,19 @@ pub(crate) fn faulty(plan: local_cloud::Plan) -> System {
         });
         options
     })
+}
+
+/// What a token of the stack's issuer says of alice.
+pub(crate) fn claims(system: &System, exp: i64, scope: &str) -> Claims {
+    let config = &system.app().config.tokens;
+    Claims {
+        iss: config.issuer.clone(),
+        sub: "alice".to_owned(),
+        aud: Audience::One(config.audience.clone()),
+        exp,
+        nbf: None,
+        scope: scope.to_owned(),
+    }
 }
 
 pub(crate) struct Answer {
