@@ -7,6 +7,9 @@ mod functions;
 mod gate;
 mod http;
 mod objects;
+#[expect(dead_code, reason = "the tests of the services need more of it")]
+#[path = "../services/support.rs"]
+mod parts;
 mod queues;
 mod support;
 mod tables;

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use local_cloud::stack::{
-    Bucket, Function, Queue, QueueMapping, RedriveAllow, Rule, Schedule, Stack, Table, Target, Timing,
-};
+use local_cloud::stack::{Bucket, Function, Rule, Schedule, Stack, Table, Target, Timing};
 use local_cloud::{Clock, Cloud, FunctionError, Handler, Options, Running, Storage};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-pub(crate) const REGION: &str = "eu-central-1";
-pub(crate) const ACCOUNT: &str = "123456789012";
-pub(crate) const TABLE: &str = "things-table";
+pub(crate) use crate::parts::{ACCOUNT, REGION, TABLE};
+use crate::parts::{function, queue, queue_mapping, table_arn};
+
 pub(crate) const STREAM: &str =
     "arn:aws:dynamodb:eu-central-1:123456789012:table/things-table/stream/2026-01-01T00:00:00.000";
 
@@ -246,46 +244,18 @@ impl Answer {
     }
 }
 
-fn queue(name: &str) -> Queue {
-    Queue {
-        name: name.into(),
-        url: format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"),
-        arn: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"),
-        fifo: name.ends_with(".fifo"),
-        content_based_deduplication: false,
-        deduplicates_per_group: false,
-        visibility_seconds: 30,
-        delay_seconds: 0,
-        retention_seconds: 345_600,
-        maximum_message_bytes: 262_144,
-        receive_wait_seconds: 0,
-        redrive: None,
-        redrive_allow: RedriveAllow::All,
-    }
-}
-
-fn function(id: &str, reserved_concurrency: Option<u32>) -> Function {
-    Function {
-        logical_id: id.into(),
-        name: format!("stack-{id}"),
-        arn: format!("arn:aws:lambda:{REGION}:{ACCOUNT}:function:stack-{id}"),
-        handler: id.into(),
-        timeout_seconds: 10,
-        memory_mib: 256,
-        reserved_concurrency,
-        environment: BTreeMap::new(),
-    }
-}
-
 fn stack() -> Stack {
-    let table_arn = format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{TABLE}");
     Stack {
         region: REGION.into(),
         account: ACCOUNT.into(),
-        functions: vec![function("Echo", None), function("Shut", Some(0)), function("Worker", None)],
+        functions: vec![
+            function("Echo"),
+            Function { reserved_concurrency: Some(0), ..function("Shut") },
+            function("Worker"),
+        ],
         tables: vec![Table {
             name: TABLE.into(),
-            arn: table_arn,
+            arn: table_arn(),
             stream_arn: Some(STREAM.into()),
             create: json!({
                 "TableName": TABLE,
@@ -299,16 +269,7 @@ fn stack() -> Stack {
         queues: vec![queue("jobs"), queue("things"), queue("things.fifo")],
         buses: vec!["stack-bus".into()],
         buckets: vec![Bucket { name: "things".into(), arn: "arn:aws:s3:::things".into(), tells_event_bridge: false }],
-        queue_mappings: vec![QueueMapping {
-            function: "Worker".into(),
-            queue_arn: queue("jobs").arn,
-            batch_size: 10,
-            window_seconds: 0,
-            reports_item_failures: true,
-            max_concurrency: None,
-            filters: vec![],
-            enabled: true,
-        }],
+        queue_mappings: vec![queue_mapping("Worker", "jobs")],
         schedules: vec![Schedule {
             name: "hourly".into(),
             arn: format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/hourly"),
