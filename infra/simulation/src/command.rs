@@ -26,11 +26,17 @@ pub struct Arguments {
     /// The first of them
     #[arg(long, default_value_t = 1)]
     pub first: u64,
+    /// As many as fit into so many seconds, instead of a number of seeds
+    #[arg(long, value_name = "SECONDS", conflicts_with = "seeds")]
+    pub within: Option<u64>,
+    /// Begin at a seed that nobody has chosen
+    #[arg(long, conflicts_with = "first")]
+    pub fresh: bool,
     /// Threads; as many as there are cores unless said otherwise
     #[arg(long)]
     pub threads: Option<usize>,
     /// Play this seed again, and print the hash of its trace
-    #[arg(long, conflicts_with_all = ["seeds", "first"])]
+    #[arg(long, conflicts_with_all = ["seeds", "first", "within", "fresh"])]
     pub replay: Option<u64>,
     /// Print what happened, in lines
     #[arg(long, requires = "replay")]
@@ -78,7 +84,37 @@ impl Tally {
 pub fn run(arguments: &Arguments) -> ExitCode {
     match arguments.replay {
         Some(seed) => replay(seed, arguments.trace),
-        None => explore(arguments),
+        None => explore(arguments, &Range::of(arguments)),
+    }
+}
+
+/// Which seeds are played.
+struct Range {
+    first: u64,
+    most: u64,
+    until: Option<Instant>,
+}
+
+impl Range {
+    fn of(arguments: &Arguments) -> Self {
+        Self {
+            // Short enough to be typed again.
+            first: if arguments.fresh { fastrand::u64(1..1_000_000_000) } else { arguments.first },
+            most: if arguments.within.is_some() { u64::MAX } else { arguments.seeds },
+            until: arguments.within.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// For people.
+    fn in_words(&self) -> String {
+        match self.until {
+            None => format!("of {} seeds from {}", self.most, self.first),
+            Some(_) => format!("seeds from {}", self.first),
+        }
     }
 }
 
@@ -105,7 +141,7 @@ fn replay(seed: u64, traced: bool) -> ExitCode {
     }
 }
 
-fn explore(arguments: &Arguments) -> ExitCode {
+fn explore(arguments: &Arguments, range: &Range) -> ExitCode {
     let began = Instant::now();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = arguments.threads.unwrap_or(cores).max(1);
@@ -114,12 +150,12 @@ fn explore(arguments: &Arguments) -> ExitCode {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while !stop.load(Ordering::SeqCst) {
+                while !stop.load(Ordering::SeqCst) && !range.is_over() {
                     let number = next.fetch_add(1, Ordering::SeqCst);
-                    if number >= arguments.seeds {
+                    if number >= range.most {
                         break;
                     }
-                    let seed = arguments.first.wrapping_add(number);
+                    let seed = range.first.wrapping_add(number);
                     match played(seed, arguments.twice) {
                         Ok(outcome) => {
                             if !outcome.findings.is_empty() && !arguments.keep_going {
@@ -136,14 +172,14 @@ fn explore(arguments: &Arguments) -> ExitCode {
             });
         }
         if !arguments.json {
-            show_progress(arguments.seeds, began, &tally, &stop);
+            show_progress(range, began, &tally, &stop);
         }
     });
     if let Some(error) = lock(&broken).take() {
         return cannot(&error);
     }
     let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    summarise(arguments, &tally, began.elapsed())
+    summarise(arguments, range, &tally, began.elapsed())
 }
 
 fn played(seed: u64, twice: bool) -> Result<Outcome, String> {
@@ -163,12 +199,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "progress is for people, who live by the wall clock")]
-fn show_progress(seeds: u64, began: Instant, tally: &Mutex<Tally>, stop: &AtomicBool) {
+fn show_progress(range: &Range, began: Instant, tally: &Mutex<Tally>, stop: &AtomicBool) {
+    let words = range.in_words();
     let mut ticks = 0_u64;
     loop {
         std::thread::sleep(Duration::from_millis(100));
         let tally = lock(tally);
-        if tally.seeds >= seeds || stop.load(Ordering::SeqCst) {
+        if tally.seeds >= range.most || range.is_over() || stop.load(Ordering::SeqCst) {
             break;
         }
         ticks += 1;
@@ -177,7 +214,7 @@ fn show_progress(seeds: u64, began: Instant, tally: &Mutex<Tally>, stop: &Atomic
             let mut err = std::io::stderr().lock();
             let _ = writeln!(
                 err,
-                "{:>7} of {seeds} seeds, {}.{} a second, {} calls, {} faults, {} failed",
+                "{:>7} {words}, {}.{} a second, {} calls, {} faults, {} failed",
                 tally.seeds,
                 tenths / 10,
                 tenths % 10,
@@ -189,15 +226,15 @@ fn show_progress(seeds: u64, began: Instant, tally: &Mutex<Tally>, stop: &Atomic
     }
 }
 
-fn summarise(arguments: &Arguments, tally: &Tally, took: Duration) -> ExitCode {
+fn summarise(arguments: &Arguments, range: &Range, tally: &Tally, took: Duration) -> ExitCode {
     let all = tally.coverage.all();
     let missing: Vec<&String> = all.iter().filter(|(_, times)| **times == 0).map(|(name, _)| name).collect();
-    let lacks_coverage = arguments.require_coverage && arguments.seeds >= ENOUGH_TO_COVER && !missing.is_empty();
+    let lacks_coverage = arguments.require_coverage && tally.seeds >= ENOUGH_TO_COVER && !missing.is_empty();
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let summary = json!({
             "seeds": tally.seeds,
-            "first": arguments.first,
+            "first": range.first,
             "calls": tally.calls,
             "calls_a_seed": per(tally.calls, tally.seeds),
             "calls_a_seed_in_chaos": per(tally.calls_in_chaos, tally.seeds),
@@ -211,8 +248,9 @@ fn summarise(arguments: &Arguments, tally: &Tally, took: Duration) -> ExitCode {
     } else {
         let _ = writeln!(
             out,
-            "{} seeds in {} s: {} calls a seed ({} of them before the calm), {} faults a seed, {} minutes a seed",
+            "{} seeds from {} in {} s: {} calls a seed ({} of them before the calm), {} faults a seed, {} minutes a seed",
             tally.seeds,
+            range.first,
             took.as_secs(),
             per(tally.calls, tally.seeds),
             per(tally.calls_in_chaos, tally.seeds),
