@@ -37,6 +37,7 @@ Examples:
   paidonce timeline ORDER                   how an order came to where it is, and what it waits for
   paidonce verify                           check every promise over the state, stopped or running
   paidonce verify --table paidonce-table    the same over a deployed table, read only
+  paidonce simulate --seeds 1000            play the whole system under faults, and judge every commit
 
 Exit codes: 0 all is well, 1 findings or a failure, 2 it was called wrongly.";
 
@@ -64,6 +65,8 @@ enum Tool {
     Timeline(timeline::Arguments),
     /// Check every promise over the state of a stopped or running server, or over a deployed table
     Verify(verify::Arguments),
+    /// Play the whole system under faults from seeds, and judge every commit and every answer
+    Simulate(simulation::Arguments),
     /// Run a story that shows what is promised, and check it
     Demo,
     /// Measure
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Tool::Token(arguments) => token::run(&arguments),
         Tool::Timeline(arguments) => timeline::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),
+        Tool::Simulate(arguments) => return simulation::run(&arguments),
         Tool::Demo => demo::run(),
         Tool::Bench(arguments) => bench::run(&arguments),
     };
