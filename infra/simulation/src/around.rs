@@ -70,8 +70,8 @@ impl Hand {
                 if rng.bool() { first } else { second }
             }
             Fault::Delayed => {
-                // Now and then there is hardly time left for anything.
-                let late_ms = if rng.bool() {
+                // Mostly there is hardly time left for anything.
+                let late_ms = if rng.u32(0..4) == 0 {
                     rng.u64(100..self.timeout_ms / 2)
                 } else {
                     self.timeout_ms - rng.u64(1_500..8_500)

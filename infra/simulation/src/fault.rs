@@ -188,13 +188,14 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Those that are there twice strike twice as often.
-    const CLASSES: [Class; 11] = [
+    /// Those that are there more than once strike more often.
+    const CLASSES: [Class; 12] = [
         Class::Load,
         Class::LoadSome,
         Class::Query,
         Class::Put,
         Class::Put,
+        Class::Transact,
         Class::Transact,
         Class::Transact,
         Class::Send,
@@ -225,10 +226,12 @@ impl Outage {
         let class = Self::CLASSES[rng.usize(0..Self::CLASSES.len())];
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
+        let rate = [6_000, 9_000, 10_000][rng.usize(0..3)];
         // Work that loses every race is sent again twenty times before its order is given a rest, which takes a while.
-        let length_ms = if fault == Fault::Conflict { length_ms.max(700_000) } else { length_ms };
+        let (length_ms, rate) =
+            if fault == Fault::Conflict { (length_ms.max(700_000), 10_000) } else { (length_ms, rate) };
         let from_ms = rng.i64(0..8_000);
-        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 10_000][rng.usize(0..3)] })
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate })
     }
 
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
@@ -258,7 +261,7 @@ impl Swarm {
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
-        let late_wakes = if on_in_ten > 0 && rng.u32(0..4) == 0 { 4_000 } else { 0 };
+        let late_wakes = if on_in_ten > 0 && rng.u32(0..5) < 2 { 7_000 } else { 0 };
         Self { rates, skew_ms, kept, outage, late_wakes }
     }
 
@@ -272,8 +275,10 @@ impl Swarm {
             return Some(outage.fault);
         }
         let mut left = rng.u32(0..10_000);
+        // Objects are read and deleted rarely.
+        let often = if class == Class::Object { 3 } else { 1 };
         for (fault, rate) in Fault::ALL.iter().zip(&self.rates).filter(|(fault, _)| fault.strikes(class)) {
-            match left.checked_sub(*rate) {
+            match left.checked_sub(*rate * often) {
                 Some(rest) => left = rest,
                 None => return Some(*fault),
             }

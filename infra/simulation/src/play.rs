@@ -177,7 +177,9 @@ impl Scene {
         }
         if let Some(outage) = self.world.swarm.outage {
             let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
-            sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())).await;
+            // What it left behind is taken up while other things go wrong still.
+            let after = chance::at(self.world.workload, "run", 1).i64(0..1_800_000);
+            sleep(Duration::from_millis(u64::try_from(left + after).unwrap_or_default())).await;
         }
         customers.sort_by_key(|(number, _)| *number);
         customers.into_iter().map(|(_, customer)| customer).collect()

@@ -92,7 +92,7 @@ impl Customer {
     /// Everything that this customer does while things go wrong.
     pub(crate) async fn act(&mut self) {
         let mut rng = chance::at(self.world.workload, &self.model.name, 1);
-        let operations = rng.u64(6..16);
+        let operations = rng.u64(5..13);
         for number in 1..=operations {
             let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
             sleep(self.think(&mut rng)).await;
@@ -117,7 +117,7 @@ impl Customer {
         let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
         let all: Vec<usize> = places(&self.model.intents, |_| true);
         let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
-        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..120) < 3;
+        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..24) == 0;
         match number {
             // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
             2 if is_crowded => {
