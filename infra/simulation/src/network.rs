@@ -67,6 +67,10 @@ impl Network {
         sleep(Duration::from_millis(there)).await;
         let struck = self.world.strike(&point, call.class);
         let fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
+        if struck.is_some() {
+            // Now, since a caller that gives up takes everything down with it that follows.
+            self.world.say(|| Line::new(Mark::Struck, &point, call.in_short()).to(fate.to_uppercase()));
+        }
         let heard = match struck {
             None => {
                 let answer = self.apply(&speaker, &call).await;
@@ -220,29 +224,31 @@ impl Network {
             ],
         );
         if state.trace.is_readable() && !is_dull(point, call, fate, heard) {
-            state.trace.say(now_ms, || told(point, call, fate, heard));
+            state.trace.say(now_ms, || told(point, call, heard));
         }
     }
 }
 
 /// Whether a line would say nothing: what was committed has its own, and most looks of a sweep find nothing.
 fn is_dull(point: &Point, call: &Call, fate: &str, heard: &Heard) -> bool {
-    let Heard::Answer(answer) = heard else { return false };
-    fate.is_empty()
-        && answer.status().is_success()
-        && match call.class {
+    match heard {
+        Heard::Answer(answer) if answer.status().is_success() => match call.class {
             Class::Put | Class::Transact => true,
             Class::Query => point.who.starts_with("Sweep#") && json(answer.body())["Count"] == 0,
             _ => false,
-        }
+        },
+        Heard::Answer(_) => false,
+        // What was lost was said when it was.
+        Heard::Broken | Heard::Nothing => !fate.is_empty(),
+    }
 }
 
-fn told(point: &Point, call: &Call, fate: &str, heard: &Heard) -> Line {
+fn told(point: &Point, call: &Call, heard: &Heard) -> Line {
     let is_fine = matches!(heard, Heard::Answer(answer) if answer.status().is_success());
     let is_read = matches!(call.class, Class::Load | Class::LoadSome | Class::Query)
         || call.class == Class::Object && call.request.method() == http::Method::GET;
     let mark = match () {
-        () if !fate.is_empty() || point.who.ends_with("(late)") => Mark::Struck,
+        () if point.who.ends_with("(late)") => Mark::Struck,
         () if is_fine && is_read => Mark::Aside,
         () => Mark::Plain,
     };
@@ -252,8 +258,7 @@ fn told(point: &Point, call: &Call, fate: &str, heard: &Heard) -> Line {
         Heard::Broken => "the connection breaks".to_owned(),
         Heard::Nothing => "silence".to_owned(),
     };
-    let lost = if fate.is_empty() { String::new() } else { format!("{}, ", fate.to_uppercase()) };
-    Line::new(mark, point, call.in_short()).to(format!("{lost}{heard}"))
+    Line::new(mark, point, call.in_short()).to(heard)
 }
 
 fn copied(request: &Request<Bytes>) -> Request<Bytes> {

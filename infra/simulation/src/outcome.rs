@@ -45,4 +45,6 @@ pub struct Performed {
 pub struct Passed {
     pub point: Point,
     pub about: String,
+    /// Nothing goes wrong there any more by itself.
+    pub is_calm: bool,
 }

@@ -25,6 +25,12 @@ impl Verdict {
     pub fn new(kinds: BTreeSet<String>, outcome: Outcome) -> Self {
         Self { kinds, struck: outcome.struck, performed: outcome.performed, passed: outcome.passed }
     }
+
+    /// What goes wrong in the calm may make anything look like a broken promise.
+    fn is_struck_in_calm(&self) -> bool {
+        let struck: BTreeSet<&Point> = self.struck.iter().map(|(point, _)| point).collect();
+        self.passed.iter().any(|passed| passed.is_calm && struck.contains(&passed.point))
+    }
 }
 
 /// The kinds of what was found: each finding without its ids, numbers, times and names of customers.
@@ -52,6 +58,9 @@ fn kind(finding: &str) -> String {
     }
     said
 }
+
+/// More faults than this are rather left to the outage that they came from.
+const MOST_PINNED: usize = 6;
 
 /// How much there is of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +108,10 @@ pub fn shrink<E>(
     let before = Size::of(&plan, &verdict);
     let wanted = verdict.kinds.clone();
     let tried = BTreeSet::from([plan.clone()]);
-    let mut shrinker = Shrinker { judge, progress, most, runs: 1, is_cut: false, tried, wanted, plan, verdict };
+    let may_strike_in_calm = verdict.is_struck_in_calm();
+    let (runs, is_cut) = (1, false);
+    let mut shrinker =
+        Shrinker { judge, progress, most, runs, is_cut, tried, wanted, may_strike_in_calm, plan, verdict };
     shrinker.pin()?;
     loop {
         let size = shrinker.size();
@@ -112,6 +124,10 @@ pub fn shrink<E>(
         if shrinker.size() == size || shrinker.is_cut {
             break;
         }
+    }
+    if shrinker.size().faults > MOST_PINNED && shrinker.rely_on_the_outage()? {
+        shrinker.leave_out_customers()?;
+        shrinker.leave_out_requests()?;
     }
     let after = shrinker.size();
     let Shrinker { plan, runs, is_cut, .. } = shrinker;
@@ -137,6 +153,7 @@ struct Shrinker<J, P> {
     is_cut: bool,
     tried: BTreeSet<Plan>,
     wanted: BTreeSet<String>,
+    may_strike_in_calm: bool,
     /// The smallest so far, and what it came to.
     plan: Plan,
     verdict: Verdict,
@@ -161,7 +178,7 @@ impl<E, J: FnMut(&Plan) -> Result<Verdict, E>, P: FnMut(usize, Size)> Shrinker<J
     }
 
     fn fails(&self, verdict: &Verdict) -> bool {
-        !verdict.kinds.is_disjoint(&self.wanted)
+        !verdict.kinds.is_disjoint(&self.wanted) && (self.may_strike_in_calm || !verdict.is_struck_in_calm())
     }
 
     fn keep(&mut self, mut plan: Plan, verdict: Verdict) {
@@ -207,7 +224,7 @@ impl<E, J: FnMut(&Plan) -> Result<Verdict, E>, P: FnMut(usize, Size)> Shrinker<J
     fn whereabouts(&self, forced: &[(Point, Fault)]) -> Vec<Whereabouts> {
         let mut met: BTreeMap<&str, usize> = BTreeMap::new();
         let mut found = BTreeMap::new();
-        for Passed { point, about } in &self.verdict.passed {
+        for Passed { point, about, .. } in &self.verdict.passed {
             let times = met.entry(about).or_default();
             found.insert(point, (about, *times));
             *times += 1;
@@ -235,6 +252,22 @@ impl<E, J: FnMut(&Plan) -> Result<Verdict, E>, P: FnMut(usize, Size)> Shrinker<J
             }
         }
         Ok(())
+    }
+
+    /// Where it takes an outage to fail, that is fewer words than everything that goes wrong in it.
+    fn rely_on_the_outage(&mut self) -> Result<bool, E> {
+        let mut plan = self.plan.clone();
+        plan.off.extend(Part::WEATHER);
+        plan.off.remove(&Part::Outage);
+        plan.is_calm = false;
+        plan.forced.clear();
+        plan.muted.clear();
+        let Some(verdict) = self.played(&plan)? else { return Ok(false) };
+        let is_taken = self.fails(&verdict);
+        if is_taken {
+            self.keep(plan, verdict);
+        }
+        Ok(is_taken)
     }
 
     fn leave_out_customers(&mut self) -> Result<(), E> {
@@ -335,7 +368,7 @@ struct Whereabouts {
 /// The places in another run at which the same is done.
 fn moved(whereabouts: &[Whereabouts], passed: &[Passed]) -> Vec<(Point, Fault)> {
     let find = |sought: &Whereabouts| {
-        let same = passed.iter().filter(|passed| passed.about == sought.about);
+        let same = passed.iter().filter(|passed| passed.about == sought.about && !passed.is_calm);
         same.take(sought.times + 1).last().map(|passed| (passed.point.clone(), sought.fault))
     };
     let mut forced: Vec<(Point, Fault)> = Vec::new();

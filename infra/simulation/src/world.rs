@@ -183,7 +183,7 @@ impl World {
         let now_ms = self.now_ms();
         let said = format!("{} {says}", stamp(now_ms - self.start_ms));
         let mut state = self.state();
-        state.trace.say(now_ms, || Line::new(Mark::Finding, "", format!("FINDING  {says}")));
+        state.trace.say(now_ms, || Line::new(Mark::Finding, "FINDING", says.to_string()));
         state.findings.push(said);
     }
 
@@ -202,7 +202,7 @@ impl World {
         if state.trace.is_readable() {
             let function = point.who.split('#').next().unwrap_or_default();
             let about = without_numbers(&format!("{function} {}", about()));
-            state.passed.push(Passed { point: point.clone(), about });
+            state.passed.push(Passed { point: point.clone(), about, is_calm: self.is_calm() });
         }
     }
 
