@@ -53,6 +53,12 @@ struct Written {
     reaches: Vec<String>,
 }
 
+/// In the order in which they are read best.
+const FIELDS: [&str; 12] = [
+    "version", "shows", "seed", "planted", "calm", "off", "muted", "forced", "dropped", "thinned", "findings",
+    "reaches",
+];
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Forced {
@@ -156,8 +162,8 @@ impl Repro {
             reaches: self.reaches.iter().map(|path| path.name().to_owned()).collect(),
         };
         let fields = serde_json::to_value(&written).expect("text and numbers are JSON");
-        let fields = fields.as_object().into_iter().flatten();
-        let lines: Vec<String> = fields.map(|(name, value)| format!("  {name:?}: {}", in_lines(value))).collect();
+        let line = |name: &&str| Some(format!("  {name:?}: {}", in_lines(fields.get(*name)?)));
+        let lines: Vec<String> = FIELDS.iter().filter_map(line).collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
@@ -169,11 +175,15 @@ impl Repro {
             move |error| ReproError::File { file, error }
         };
         fs::create_dir_all(directory).map_err(failed(directory))?;
-        let mut file = directory.join(format!("{}.json", self.plan.seed));
+        let stem = match self.reaches.first() {
+            Some(path) => path.name().replace(|c: char| !c.is_ascii_alphanumeric(), "-"),
+            None => self.plan.seed.to_string(),
+        };
+        let mut file = directory.join(format!("{stem}.json"));
         let mut number = 1;
         while file.exists() && fs::read_to_string(&file).map_err(failed(&file))? != text {
             number += 1;
-            file = directory.join(format!("{}-{number}.json", self.plan.seed));
+            file = directory.join(format!("{stem}-{number}.json"));
         }
         fs::write(&file, text).map_err(failed(&file))?;
         Ok(file)

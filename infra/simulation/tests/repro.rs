@@ -92,13 +92,14 @@ fn a_file_that_cannot_be_played_as_it_was_is_refused_and_says_why() {
 #[test]
 fn a_kept_file_is_never_overwritten_by_another() {
     let directory = std::env::temp_dir().join(format!("paidonce-repro-{}", std::process::id()));
-    let example = Repro { plan: Plan::of(7), ..an_example() };
+    let example = Repro { plan: Plan::of(7), reaches: Vec::new(), ..an_example() };
     let first = example.write(&directory).unwrap();
+    assert!(first.ends_with("7.json"), "a finding has the name of its seed: {first:?}");
     assert_eq!(example.write(&directory).unwrap(), first, "the same is there already");
     let other = Repro { plan: Plan { is_calm: true, ..Plan::of(7) }, ..example.clone() };
     let second = other.write(&directory).unwrap();
     assert_ne!(second, first);
     let read: Vec<Repro> = repro::all(&directory).unwrap().into_iter().map(|(_, repro)| repro).collect();
-    assert_eq!(read, [other, example], "by the names of their files");
+    assert_eq!(read, [other, example], "{first:?} and {second:?}, by their names");
     std::fs::remove_dir_all(&directory).unwrap();
 }
