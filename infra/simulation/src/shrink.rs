@@ -110,6 +110,8 @@ pub fn shrink<E>(
     let tried = BTreeSet::from([plan.clone()]);
     let may_strike_in_calm = verdict.is_struck_in_calm();
     let (runs, is_cut) = (1, false);
+    let kept_back = most / 4;
+    let most = most - kept_back;
     let mut shrinker =
         Shrinker { judge, progress, most, runs, is_cut, tried, wanted, may_strike_in_calm, plan, verdict };
     shrinker.pin()?;
@@ -125,7 +127,9 @@ pub fn shrink<E>(
             break;
         }
     }
+    shrinker.most += kept_back;
     if shrinker.size().faults > MOST_PINNED && shrinker.rely_on_the_outage()? {
+        shrinker.is_cut = false;
         shrinker.leave_out_customers()?;
         shrinker.leave_out_requests()?;
     }

@@ -45,7 +45,7 @@ fn shrinking_is_the_same_every_time_and_ends_where_it_is_told_to() {
     let seed = stormy(Path::ReadBack).seed;
     let (one, other) = (shrunk(seed, 12, Path::ReadBack), shrunk(seed, 12, Path::ReadBack));
     assert_eq!((&one.plan, one.runs, one.after), (&other.plan, other.runs, other.after));
-    assert_eq!(one.runs, 12);
+    assert!(one.runs <= 12, "{} runs", one.runs);
     assert!(one.is_cut);
     assert!(one.after < one.before);
     assert!(play(&one.plan).unwrap().coverage.times(Path::ReadBack) > 0, "what it had come to is kept");
