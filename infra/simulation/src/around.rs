@@ -14,6 +14,8 @@ use crate::coverage::Path;
 use crate::fault::Fault;
 use crate::plan::Point;
 use crate::speaker::{Ending, Speaker};
+use crate::telling::{Line, Mark};
+use crate::wire;
 use crate::world::World;
 
 type Answer = Result<Value, FunctionError>;
@@ -49,10 +51,11 @@ impl Hand {
         let earlier = self.world.replace_earlier(&format!("{} {source}", self.function), &invocation.event);
         self.world.keep(&who, &self.function, &invocation.event);
         let point = Point::new(&who, Point::DELIVERY);
+        self.world.passes(&point, || format!("delivery {}", about(&invocation.event)));
         let Some((fault, mut rng)) = self.world.strike_delivery(&point, &invocation.event) else {
             return self.run(who, invocation).await;
         };
-        self.world.say(|| format!("{who} [{}]", fault.name()));
+        self.world.say(|| Line::new(Mark::Struck, &who, fault.name().to_uppercase()));
         match fault {
             Fault::Twice => {
                 let first = self.run(who, invocation.clone()).await;
@@ -98,7 +101,10 @@ impl Hand {
         let speaker = Speaker::new(who, self.function.clone(), skew_ms);
         let _running = self.world.runs();
         self.world.note(&[b"begin", speaker.who.as_bytes(), invocation.event.to_string().as_bytes()]);
-        self.world.say(|| format!("{} begins{}", speaker.who, about(&invocation.event)));
+        self.world.say(|| {
+            let wrong = if skew_ms == 0 { String::new() } else { format!(", its clock {skew_ms} ms off") };
+            Line::new(Mark::Aside, &speaker.who, format!("begins{}{wrong}", about(&invocation.event)))
+        });
         // What the process believes to be its deadline is by its own clock.
         let invocation = Invocation { deadline_ms: invocation.deadline_ms + skew_ms, ..invocation };
         let work = speaker.clone().speaks((self.handler)(invocation));
@@ -107,7 +113,6 @@ impl Hand {
             ending = speaker.ended() => match ending {
                 Ending::Crashed => Err(failure("Runtime.ExitError", "the process died")),
                 Ending::Hung => {
-                    self.world.say(|| format!("{} hangs", speaker.who));
                     std::future::pending().await
                 }
             },
@@ -118,7 +123,9 @@ impl Hand {
             Err(error) => error.to_string(),
         };
         self.world.note(&[b"end", speaker.who.as_bytes(), said.as_bytes()]);
-        self.world.say(|| format!("{} ends: {}", speaker.who, said.chars().take(160).collect::<String>()));
+        if let Some(said) = how_it_failed(&answer) {
+            self.world.say(|| Line::new(Mark::Plain, &speaker.who, said));
+        }
         if let Err(error) = &answer
             && error.kind == "Failed"
         {
@@ -199,15 +206,35 @@ fn group(record: &Value) -> String {
     record["attributes"]["MessageGroupId"].as_str().unwrap_or_default().to_owned()
 }
 
+/// What an invocation is handed, in short.
 fn about(event: &Value) -> String {
     if let Some(route) = event["routeKey"].as_str() {
-        return format!(" {route}");
+        let key = event["headers"]["idempotency-key"].as_str().unwrap_or_default();
+        return format!(" {route} {key}").trim_end().to_owned();
     }
-    let ids: Vec<String> = event["Records"].as_array().into_iter().flatten().map(id).collect();
-    if ids.is_empty() {
-        String::new()
-    } else {
-        format!(" with {}", ids.iter().map(|id| id.chars().take(8).collect::<String>()).collect::<Vec<_>>().join(" "))
+    let records: Vec<String> = event["Records"].as_array().into_iter().flatten().map(record).collect();
+    if records.is_empty() { String::new() } else { format!(" with {}", records.join(", ")) }
+}
+
+fn record(record: &Value) -> String {
+    if let Some(message) = record["attributes"]["MessageDeduplicationId"].as_str() {
+        return message.to_owned();
+    }
+    let key = |name: &str| record["dynamodb"]["Keys"][name]["S"].as_str();
+    match (key("pk"), key("sk")) {
+        (Some(pk), Some(sk)) => wire::place(pk, sk),
+        _ => id(record),
+    }
+}
+
+/// What is worth saying of an end: that it failed, or what goes back.
+fn how_it_failed(answer: &Answer) -> Option<String> {
+    match answer {
+        Ok(answer) => {
+            let back = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
+            (back > 0).then(|| format!("ends, {back} of its batch go back"))
+        }
+        Err(error) => Some(format!("fails: {error}")),
     }
 }
 

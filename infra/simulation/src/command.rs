@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,10 +11,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use crate::coverage::Coverage;
+use crate::coverage::{Coverage, Path};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::play::play;
+use crate::report;
+use crate::repro::Repro;
 
 /// Runs with fewer seeds than this need not reach everything.
 const ENOUGH_TO_COVER: u64 = 10_000;
@@ -36,11 +39,26 @@ pub struct Arguments {
     #[arg(long)]
     pub threads: Option<usize>,
     /// Play this seed again, and print the hash of its trace
-    #[arg(long, conflicts_with_all = ["seeds", "first", "within", "fresh"])]
+    #[arg(long, conflicts_with_all = ["seeds", "first", "within", "fresh"], group = "again")]
     pub replay: Option<u64>,
+    /// Play the run of a repro file again
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first", "within", "fresh"], group = "again")]
+    pub replay_file: Option<PathBuf>,
     /// Print what happened, in lines
-    #[arg(long, requires = "replay")]
+    #[arg(long, requires = "again")]
     pub trace: bool,
+    /// Make the run that is played again as small as it still fails, and keep that in a repro file
+    #[arg(long, requires = "again", conflicts_with = "no_shrink")]
+    pub shrink: bool,
+    /// Leave the first failing seed of a search as it is
+    #[arg(long)]
+    pub no_shrink: bool,
+    /// Where repro files are written: `infra/simulation/repro` within the repository, else `repro`
+    #[arg(long, value_name = "DIR")]
+    pub repro: Option<PathBuf>,
+    /// Look for the first seed that comes by this rare path, and keep the smallest run that does in a repro file
+    #[arg(long, value_name = "PATH", value_parser = path, conflicts_with = "again")]
+    pub reach: Vec<Path>,
     /// Go on after a finding
     #[arg(long)]
     pub keep_going: bool,
@@ -53,6 +71,16 @@ pub struct Arguments {
     /// The summary as JSON
     #[arg(long)]
     pub json: bool,
+    /// What this command is called where it is told how to play a run again.
+    #[arg(skip = "simulation")]
+    pub command: &'static str,
+}
+
+fn path(name: &str) -> Result<Path, String> {
+    Path::named(name).ok_or_else(|| {
+        let known: Vec<&str> = Path::ALL.iter().map(|path| path.name()).collect();
+        format!("there is no such path; there are:\n  {}", known.join("\n  "))
+    })
 }
 
 /// What all seeds came to.
@@ -82,10 +110,16 @@ impl Tally {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    match arguments.replay {
-        Some(seed) => replay(seed, arguments.trace),
-        None => explore(arguments, &Range::of(arguments)),
-    }
+    let plan = match (arguments.replay, &arguments.replay_file) {
+        (Some(seed), _) => Plan::of(seed),
+        (None, Some(file)) => match Repro::read(file) {
+            Ok(repro) => repro.plan,
+            Err(error) => return cannot(&error.to_string()),
+        },
+        (None, None) if arguments.reach.is_empty() => return explore(arguments, &Range::of(arguments)),
+        (None, None) => return reach(arguments),
+    };
+    if arguments.shrink { shrink(&plan, arguments) } else { replay(&plan, arguments.trace) }
 }
 
 /// Which seeds are played.
@@ -118,27 +152,64 @@ impl Range {
     }
 }
 
-fn replay(seed: u64, traced: bool) -> ExitCode {
-    match play(&Plan { traced, ..Plan::of(seed) }) {
+fn replay(plan: &Plan, traced: bool) -> ExitCode {
+    match play(&Plan { traced, ..plan.clone() }) {
         Ok(outcome) => {
-            let mut out = std::io::stdout().lock();
-            for line in &outcome.trace {
-                let _ = writeln!(out, "{line}");
+            if traced {
+                report::print_run(plan, &outcome, None);
             }
+            let mut out = std::io::stdout().lock();
             let _ = writeln!(
                 out,
-                "seed {seed}: {} calls, {} faults, trace {:016x}",
+                "seed {}: {} calls, {} faults, trace {:016x}",
+                plan.seed,
                 outcome.calls,
                 outcome.struck.len(),
                 outcome.hash
             );
-            for finding in &outcome.findings {
-                let _ = writeln!(out, "  {finding}");
+            if !traced {
+                for finding in &outcome.findings {
+                    let _ = writeln!(out, "  {finding}");
+                }
             }
             if outcome.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => cannot(&error.to_string()),
     }
+}
+
+fn repro_directory(arguments: &Arguments) -> PathBuf {
+    arguments.repro.clone().unwrap_or_else(report::default_directory)
+}
+
+fn shrink(plan: &Plan, arguments: &Arguments) -> ExitCode {
+    match report::shrink_failure(plan, &repro_directory(arguments)) {
+        Ok(kept) => {
+            report::print_kept(&kept, arguments.command);
+            ExitCode::FAILURE
+        }
+        Err(error) => cannot(&error.to_string()),
+    }
+}
+
+/// The first seed that comes by all of the paths, shrunk.
+fn reach(arguments: &Arguments) -> ExitCode {
+    for seed in arguments.first..arguments.first.saturating_add(arguments.seeds) {
+        match play(&Plan::of(seed)) {
+            Ok(outcome) if report::reached(&arguments.reach, &outcome).is_empty() => {}
+            Ok(_) => {
+                return match report::shrink_reaching(&Plan::of(seed), &arguments.reach, &repro_directory(arguments)) {
+                    Ok(kept) => {
+                        report::print_kept(&kept, arguments.command);
+                        ExitCode::SUCCESS
+                    }
+                    Err(error) => cannot(&error.to_string()),
+                };
+            }
+            Err(error) => return cannot(&error.to_string()),
+        }
+    }
+    cannot(&format!("none of {} seeds comes by all of that; try more with --seeds", arguments.seeds))
 }
 
 fn explore(arguments: &Arguments, range: &Range) -> ExitCode {
@@ -179,7 +250,21 @@ fn explore(arguments: &Arguments, range: &Range) -> ExitCode {
         return cannot(&error);
     }
     let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    summarise(arguments, range, &tally, began.elapsed())
+    let kept = match tally.failed.keys().next() {
+        Some(seed) if !arguments.no_shrink => Some(
+            report::shrink_failure(&Plan::of(*seed), &repro_directory(arguments)).map_err(|error| error.to_string()),
+        ),
+        _ => None,
+    };
+    let code = summarise(arguments, range, &tally, began.elapsed(), kept.as_ref());
+    match kept {
+        Some(Ok(kept)) if !arguments.json => report::print_kept(&kept, arguments.command),
+        Some(Err(error)) => {
+            let _ = writeln!(std::io::stderr().lock(), "it could not be shrunk: {error}");
+        }
+        _ => {}
+    }
+    code
 }
 
 fn played(seed: u64, twice: bool) -> Result<Outcome, String> {
@@ -226,7 +311,13 @@ fn show_progress(range: &Range, began: Instant, tally: &Mutex<Tally>, stop: &Ato
     }
 }
 
-fn summarise(arguments: &Arguments, range: &Range, tally: &Tally, took: Duration) -> ExitCode {
+fn summarise(
+    arguments: &Arguments,
+    range: &Range,
+    tally: &Tally,
+    took: Duration,
+    kept: Option<&Result<report::Kept, String>>,
+) -> ExitCode {
     let all = tally.coverage.all();
     let missing: Vec<&String> = all.iter().filter(|(_, times)| **times == 0).map(|(name, _)| name).collect();
     let lacks_coverage = arguments.require_coverage && tally.seeds >= ENOUGH_TO_COVER && !missing.is_empty();
@@ -242,6 +333,12 @@ fn summarise(arguments: &Arguments, range: &Range, tally: &Tally, took: Duration
             "coverage": all,
             "missing": missing,
             "failed": tally.failed,
+            "repro": kept.and_then(|kept| kept.as_ref().ok()).map(|kept| json!({
+                "file": kept.file.display().to_string(),
+                "requests": kept.shrunk.after.requests,
+                "faults": kept.shrunk.after.faults,
+                "findings": kept.repro.findings,
+            })),
             "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
         let _ = writeln!(out, "{summary:#}");
@@ -274,7 +371,7 @@ fn summarise(arguments: &Arguments, range: &Range, tally: &Tally, took: Duration
             }
         }
         if let Some(seed) = tally.failed.keys().next() {
-            let _ = writeln!(out, "again: simulation --replay {seed} --trace");
+            let _ = writeln!(out, "as it was: {} --replay {seed} --trace", arguments.command);
         }
     }
     if tally.failed.is_empty() && !lacks_coverage { ExitCode::SUCCESS } else { ExitCode::FAILURE }

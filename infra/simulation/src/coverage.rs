@@ -26,6 +26,10 @@ macro_rules! paths {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
+
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|path| path.name() == name)
+            }
         }
     };
 }
@@ -99,6 +103,11 @@ impl Coverage {
         for (path, times) in &other.paths {
             *self.paths.entry(*path).or_default() += times;
         }
+    }
+
+    /// How often a path was reached.
+    pub fn times(&self, path: Path) -> u64 {
+        self.paths.get(&path).copied().unwrap_or_default()
     }
 
     pub(crate) fn reached(&mut self, path: Path) {

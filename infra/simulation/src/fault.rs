@@ -4,6 +4,8 @@
 //! by one thing alone.
 
 use crate::chance;
+use crate::plan::Part;
+use crate::trace::stamp;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -15,6 +17,10 @@ macro_rules! faults {
 
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|fault| fault.name() == name)
             }
         }
     };
@@ -265,8 +271,34 @@ impl Swarm {
         Self { rates, skew_ms, kept, outage, late_wakes }
     }
 
-    pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0 }
+    /// What of it is left when parts are switched off.
+    pub(crate) fn only(self, has: impl Fn(Part) -> bool) -> Self {
+        Self {
+            rates: if has(Part::Rates) { self.rates } else { vec![0; Fault::ALL.len()] },
+            skew_ms: if has(Part::Skew) { self.skew_ms } else { 0 },
+            kept: if has(Part::Kept) { self.kept } else { 0 },
+            outage: self.outage.filter(|_| has(Part::Outage)),
+            late_wakes: if has(Part::LateWakes) { self.late_wakes } else { 0 },
+        }
+    }
+
+    /// In words, as far as it is not the rates of what goes wrong now and then.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.outage {
+            let (from, to) = (stamp(from_ms), stamp(to_ms));
+            words.push(format!("an outage from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
+        }
+        if self.skew_ms > 0 {
+            words.push(format!("clocks up to {} wrong", stamp(self.skew_ms)));
+        }
+        if self.late_wakes > 0 {
+            words.push("wakes come late".to_owned());
+        }
+        if self.kept > 0 {
+            words.push("copies of deliveries are kept".to_owned());
+        }
+        words
     }
 
     /// What strikes a call of this kind, if anything.

@@ -87,6 +87,16 @@ impl Heard {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// The status, and what it comes to.
+    pub(crate) fn in_short(&self) -> String {
+        let body = self.json();
+        let said = ["code", "state", "balance_after", "balance"].into_iter().find_map(|name| body[name].as_str());
+        let waits = body["waiting_for"]["what"].as_str().map(|what| format!(", waits for {what}")).unwrap_or_default();
+        let items = body["items"].as_array().map(|items| format!("{} items", items.len())).unwrap_or_default();
+        let again = if self.replayed { "replayed, " } else { "" };
+        format!("{} {again}{}{waits} {items}", self.status, said.unwrap_or_default()).trim_end().to_owned()
+    }
+
     /// Nothing is known from it: it may have been done or not.
     pub(crate) fn is_unknown(&self) -> bool {
         self.status >= 500

@@ -20,6 +20,14 @@ impl Point {
     pub(crate) fn new(who: &str, call: u64) -> Self {
         Self { who: who.to_owned(), call }
     }
+
+    /// Reads what `Display` writes.
+    pub(crate) fn read(text: &str) -> Self {
+        match text.rsplit_once('/').and_then(|(who, call)| Some((who, call.parse().ok()?))) {
+            Some((who, call)) => Self::new(who, call),
+            None => Self::new(text, Self::DELIVERY),
+        }
+    }
 }
 
 impl fmt::Display for Point {
@@ -31,14 +39,52 @@ impl fmt::Display for Point {
     }
 }
 
+/// A part of the weather, or of the course of a run, that is drawn from the seed and can be switched off by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// What goes wrong now and then, by the rate of its kind.
+    Rates,
+    Outage,
+    LateWakes,
+    Skew,
+    /// Copies of deliveries that come once more after the jump.
+    Kept,
+    Jump,
+}
+
+impl Part {
+    pub const ALL: [Self; 6] = [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Kept, Self::Jump];
+    /// Without these a run is calm.
+    pub const WEATHER: [Self; 5] = [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Kept];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rates => "rates",
+            Self::Outage => "outage",
+            Self::LateWakes => "late wakes",
+            Self::Skew => "skew",
+            Self::Kept => "kept copies",
+            Self::Jump => "jump",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.name() == name)
+    }
+}
+
 /// One run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Plan {
     pub seed: u64,
+    /// These parts of what the seed says are left out.
+    pub off: BTreeSet<Part>,
     /// Here nothing goes wrong, whatever was drawn.
     pub muted: BTreeSet<Point>,
     /// Operations of customers that are left out, each by its customer and its number.
     pub dropped: BTreeSet<(usize, u64)>,
+    /// Requests that are left out of those that are sent at once, each by its customer, its operation and its place.
+    pub thinned: BTreeSet<(usize, u64, usize)>,
     /// Here this goes wrong, whatever was drawn.
     pub forced: Vec<(Point, Fault)>,
     /// Nothing is drawn to go wrong.
@@ -50,5 +96,9 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    pub(crate) fn has(&self, part: Part) -> bool {
+        !(self.off.contains(&part) || self.is_calm && Part::WEATHER.contains(&part))
     }
 }

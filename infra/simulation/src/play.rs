@@ -20,12 +20,12 @@ use crate::chance::{self, Stream};
 use crate::coverage::Path;
 use crate::hearing;
 use crate::network::Network;
-use crate::outcome::Outcome;
-use crate::plan::Plan;
+use crate::outcome::{Outcome, Passed};
+use crate::plan::{Part, Plan};
 use crate::speaker::Speaker;
-use crate::trace::stamp;
+use crate::telling::{self, Line, Mark};
 use crate::workload::{Customer, Known};
-use crate::world::World;
+use crate::world::{State, World};
 
 /// 2026-11-21T05:53:03Z
 const START_MS: i64 = 1_795_240_383_000;
@@ -63,6 +63,15 @@ impl Jump {
             Self::Month => 30 * 24 * 60 * 60,
         })
     }
+
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::None => "nothing",
+            Self::Minutes => "eleven minutes",
+            Self::Day => "a day",
+            Self::Month => "a month",
+        }
+    }
 }
 
 /// Plays a plan. It is the same every time, on whichever thread.
@@ -93,7 +102,13 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     let mut rng = chance::at(world.workload, "run", 0);
     let hours = ["1", "2", "72", "72"][rng.usize(0..4)];
     let jump = [Jump::None, Jump::Minutes, Jump::Day, Jump::Month][rng.usize(0..4)];
+    let jump = if plan.has(Part::Jump) { jump } else { Jump::None };
     let customers = rng.usize(1..=3);
+    let mut setting = world.swarm.in_words();
+    if jump > Jump::None {
+        setting.push(format!("time jumps by {} in the end", jump.in_words()));
+    }
+    setting.push(format!("an order waits for {hours} hours at most"));
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
     let scene = Scene { world: world.clone(), system: system.clone() };
     let mut customers = scene.chaos(customers).await;
@@ -111,17 +126,23 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     }
     let virtual_ms = world.now_ms() - world.start_ms;
     drop((customers, scene, system));
-    let state = world.close();
+    let State { trace, names, findings, struck, performed, passed, coverage, .. } = world.close();
+    let findings = findings.iter().map(|finding| names.put_into(finding, START_MS)).collect();
+    let named = |passed: Passed| Passed { about: names.put_into(&passed.about, START_MS), ..passed };
+    let passed = passed.into_iter().map(named).collect();
     Ok(Outcome {
         seed: plan.seed,
-        hash: state.trace.hash(),
-        findings: state.findings,
+        hash: trace.hash(),
+        findings,
         calls,
         calls_in_chaos,
-        struck: state.struck,
-        coverage: state.coverage,
+        struck,
+        performed,
+        setting,
+        coverage,
         virtual_ms,
-        trace: state.trace.into_lines(),
+        trace: telling::told(trace.into_lines(), &names, START_MS),
+        passed,
     })
 }
 
@@ -187,7 +208,7 @@ impl Scene {
 
     async fn calm(&self, customers: &mut [Customer]) {
         self.world.calm_down();
-        self.world.say(|| "calm".to_owned());
+        self.world.say(|| Line::new(Mark::Phase, "", "calm: nothing goes wrong any more"));
         // What runs still ends, and what is under way still arrives.
         while !self.world.is_idle() {
             sleep(Duration::from_secs(1)).await;
@@ -200,7 +221,7 @@ impl Scene {
     }
 
     async fn jump(&self, jump: Jump, customers: &mut [Customer]) {
-        self.world.say(|| format!("time jumps by {}", stamp(i64::try_from(jump.length().as_millis()).unwrap_or(0))));
+        self.world.say(|| Line::new(Mark::Phase, "", format!("time jumps by {}", jump.in_words())));
         advance(jump.length()).await;
         let kept = std::mem::take(&mut self.world.state().kept);
         for copy in kept {

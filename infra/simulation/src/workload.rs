@@ -15,7 +15,9 @@ use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
 use crate::model::{Body, Heard, Intent, Kind, Model, Seen, decimal};
+use crate::outcome::Performed;
 use crate::plan::Point;
+use crate::telling::{Line, Mark};
 use crate::world::World;
 
 /// One thing that a customer does.
@@ -24,8 +26,8 @@ enum Operation {
     Open,
     Deposit(Body),
     Order(Body),
-    /// Several orders and a deposit at once.
-    Burst(Vec<(Kind, Body)>),
+    /// Several orders and a deposit at once, each with its place.
+    Burst(Vec<(usize, Kind, Body)>),
     /// The same request again.
     Again(usize),
     /// Another request under the same key.
@@ -69,6 +71,7 @@ pub(crate) struct Customer {
     system: Arc<System>,
     known: Known,
     is_hot: bool,
+    has_acted: bool,
     sent: u64,
 }
 
@@ -86,7 +89,10 @@ impl Customer {
     pub(crate) fn new(number: usize, world: Arc<World>, system: Arc<System>, known: Known) -> Self {
         let name = ["alice", "bob", "carol"][number % 3];
         let is_hot = chance::at(world.workload, name, 0).u32(0..3) == 0;
-        Self { number, model: Model::new(name), world, system, known, is_hot, sent: 0 }
+        if world.plan.traced {
+            world.state().names.meet(&system.app().config.tokens.issuer, name);
+        }
+        Self { number, model: Model::new(name), world, system, known, is_hot, has_acted: false, sent: 0 }
     }
 
     /// Everything that this customer does while things go wrong.
@@ -98,8 +104,60 @@ impl Customer {
             sleep(self.think(&mut rng)).await;
             let operation = self.draw(&mut rng, number);
             if !self.world.plan.dropped.contains(&(self.number, number)) {
+                let operation = self.thinned(operation, number);
+                self.has_acted = true;
+                let says = format!("{} {}", self.model.name, self.in_words(&operation, number));
+                let requests = if let Operation::Burst(requests) = &operation { requests.len() } else { 1 };
+                self.world.performs(Performed { customer: self.number, number, requests, says });
                 self.perform(operation, number, &mut rng).await;
             }
+        }
+    }
+
+    /// Without the requests that the plan leaves out.
+    fn thinned(&self, operation: Operation, number: u64) -> Operation {
+        let is_left_out = |place: usize| self.world.plan.thinned.contains(&(self.number, number, place));
+        match operation {
+            Operation::Burst(mut requests) => {
+                requests.retain(|(place, ..)| !is_left_out(*place));
+                Operation::Burst(requests)
+            }
+            operation => operation,
+        }
+    }
+
+    fn in_words(&self, operation: &Operation, number: u64) -> String {
+        let key_of = |intent: &usize| &self.model.intents[*intent].key;
+        let asks = |kind: Kind, key: String, body: &Body| match (kind, body.if_unpaid) {
+            (Kind::Deposit, _) => format!("deposits {} ({key})", decimal(body.minor)),
+            (Kind::Order, None) => format!("orders for {} ({key})", decimal(body.minor)),
+            (Kind::Order, Some(if_unpaid)) => {
+                format!("orders for {}, if unpaid {if_unpaid} ({key})", decimal(body.minor))
+            }
+        };
+        match operation {
+            Operation::Open => "opens an account".to_owned(),
+            Operation::Deposit(body) => asks(Kind::Deposit, format!("k{number}"), body),
+            Operation::Order(body) => asks(Kind::Order, format!("k{number}"), body),
+            Operation::Burst(requests) => {
+                let asked: Vec<String> = requests
+                    .iter()
+                    .map(|(place, kind, body)| asks(*kind, format!("k{number}-{place}"), body))
+                    .collect();
+                format!("at once {}", asked.join(", "))
+            }
+            Operation::Again(intent) => format!("repeats {}", key_of(intent)),
+            Operation::Other(intent, body) => {
+                format!("asks for {} under {}", decimal(body.minor), key_of(intent))
+            }
+            Operation::ReadAccount => "reads the account".to_owned(),
+            Operation::ReadOrder(intent) => format!("reads the order {}", key_of(intent)),
+            Operation::ReadTimeline(intent) => format!("reads the timeline of {}", key_of(intent)),
+            Operation::ListEntries => "lists entries".to_owned(),
+            Operation::ListOrders => "lists orders".to_owned(),
+            Operation::ListNotifications => "lists notifications".to_owned(),
+            Operation::ReadAnothers => "asks for another's order".to_owned(),
+            Operation::Malformed(which) => format!("sends what is refused as {}", MALFORMED[*which].4),
         }
     }
 
@@ -121,8 +179,8 @@ impl Customer {
         match number {
             // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
             2 if is_crowded => {
-                let crowd = (0..rng.usize(31..40)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None }));
-                return Operation::Burst(crowd.collect());
+                let one = |place| (place, Kind::Order, Body { minor: 100, if_unpaid: None });
+                return Operation::Burst((0..rng.usize(31..40)).map(one).collect());
             }
             3 if is_crowded => return Operation::Deposit(Body { minor: rng.i64(3_050..4_500), if_unpaid: None }),
             _ => {}
@@ -137,7 +195,8 @@ impl Customer {
                     let place = rng.usize(0..burst.len());
                     burst.insert(place, (Kind::Deposit, deposit(rng)));
                 }
-                Operation::Burst(burst)
+                let places = burst.into_iter().enumerate();
+                Operation::Burst(places.map(|(place, (kind, body))| (place, kind, body)).collect())
             }
             58..66 => pick(rng, &all).map_or(Operation::Open, Operation::Again),
             66..71 => match pick(rng, &all) {
@@ -159,7 +218,7 @@ impl Customer {
     }
 
     async fn perform(&mut self, operation: Operation, number: u64, rng: &mut fastrand::Rng) {
-        self.world.say(|| format!("{}: {operation:?}", self.model.name));
+        self.world.say(|| Line::new(Mark::Plain, &self.model.name, self.in_words(&operation, number)));
         match operation {
             Operation::Open => {
                 for heard in self.send(&Letter::post("/accounts", None, "")).await {
@@ -205,6 +264,9 @@ impl Customer {
     }
 
     fn intend(&mut self, kind: Kind, key: String, body: Body) -> usize {
+        if self.world.plan.traced {
+            self.world.state().names.ask(&self.model.name, &key);
+        }
         self.model.intents.push(Intent {
             kind,
             key,
@@ -254,9 +316,9 @@ impl Customer {
         heard.iter().any(|heard| !heard.is_unknown())
     }
 
-    async fn burst(&mut self, number: u64, requests: Vec<(Kind, Body)>) {
+    async fn burst(&mut self, number: u64, requests: Vec<(usize, Kind, Body)>) {
         let first = self.model.intents.len();
-        for (place, (kind, body)) in requests.into_iter().enumerate() {
+        for (place, kind, body) in requests {
             self.intend(kind, format!("k{number}-{place}"), body);
         }
         let intents: Vec<usize> = (first..self.model.intents.len()).collect();
@@ -380,6 +442,9 @@ impl Customer {
 
     /// In the calm: everything, read once more, and what it comes to.
     pub(crate) async fn look_at_everything(&mut self) {
+        if !self.has_acted {
+            return;
+        }
         for intent in 0..self.model.intents.len() {
             if self.model.intents[intent].kind == Kind::Order {
                 self.read_timeline(intent).await;
@@ -411,7 +476,11 @@ impl Customer {
     }
 
     async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
+        self.world.passes(&point, || letter.in_short());
         let struck = self.world.strike(&point, Class::Request);
+        if let Some((fault, _)) = &struck {
+            self.world.say(|| Line::new(Mark::Struck, &point, letter.in_short()).to(fault.name().to_uppercase()));
+        }
         let mut heard = match struck {
             Some((Fault::RequestLost, _)) => Vec::new(),
             Some((Fault::ResponseLost, _)) => {
@@ -487,10 +556,9 @@ impl Caller {
         };
         self.world.note(&[b"hear", who.as_bytes(), &heard.status.to_be_bytes(), &heard.bytes]);
         self.world.say(|| {
-            let key = letter.key.as_deref().unwrap_or_default();
-            let again = if heard.replayed { " replayed" } else { "" };
-            let said = crate::wire::short(&String::from_utf8_lossy(&heard.bytes).chars().take(200).collect::<String>());
-            format!("{who} {target} {key} → {}{again} {said}", heard.status)
+            let is_look = letter.method == "GET" && self.world.is_calm() && heard.status < 500;
+            let mark = if is_look { Mark::Aside } else { Mark::Plain };
+            Line::new(mark, &who, letter.in_short()).to(heard.in_short())
         });
         heard
     }
@@ -499,6 +567,11 @@ impl Caller {
 impl Letter {
     fn get(path: impl Into<String>) -> Self {
         Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new() }
+    }
+
+    fn in_short(&self) -> String {
+        let key = self.key.as_deref().unwrap_or_default();
+        format!("{} {} {key}", self.method, self.path).trim_end().to_owned()
     }
 
     fn post(path: &str, key: Option<String>, body: &str) -> Self {

@@ -12,8 +12,10 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
+use crate::outcome::{Passed, Performed};
 use crate::plan::{Plan, Point};
 use crate::speaker::Speaker;
+use crate::telling::{self, Line, Mark, Names};
 use crate::trace::{Trace, stamp};
 
 pub(crate) struct World {
@@ -45,6 +47,9 @@ pub(crate) struct State {
     invocations: BTreeMap<String, u64>,
     earlier: BTreeMap<String, Value>,
     tokens: BTreeSet<String>,
+    pub(crate) performed: Vec<Performed>,
+    pub(crate) passed: Vec<Passed>,
+    pub(crate) names: Names,
 }
 
 impl State {
@@ -61,6 +66,9 @@ impl State {
             invocations: BTreeMap::new(),
             earlier: BTreeMap::new(),
             tokens: BTreeSet::new(),
+            performed: Vec::new(),
+            passed: Vec::new(),
+            names: Names::default(),
         }
     }
 
@@ -101,7 +109,7 @@ impl World {
     pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
         let stream = |which| chance::stream(plan.seed, which);
         let start_ms = clock.now_ms();
-        let swarm = if plan.is_calm { Swarm::calm() } else { Swarm::draw(stream(Stream::Swarm)) };
+        let swarm = Swarm::draw(stream(Stream::Swarm)).only(|part| plan.has(part));
         Arc::new(Self {
             plan: plan.clone(),
             clock,
@@ -175,13 +183,27 @@ impl World {
         let now_ms = self.now_ms();
         let said = format!("{} {says}", stamp(now_ms - self.start_ms));
         let mut state = self.state();
-        state.trace.say(now_ms, || format!("FINDING {says}"));
+        state.trace.say(now_ms, || Line::new(Mark::Finding, "FINDING", says.to_string()));
         state.findings.push(said);
     }
 
     /// A line for people.
-    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+    pub(crate) fn say(&self, line: impl FnOnce() -> Line) {
         self.state().trace.say(self.now_ms(), line);
+    }
+
+    pub(crate) fn performs(&self, performed: Performed) {
+        self.state().performed.push(performed);
+    }
+
+    /// Somebody comes to a place where something may go wrong.
+    pub(crate) fn passes(&self, point: &Point, about: impl FnOnce() -> String) {
+        let mut state = self.state();
+        if state.trace.is_readable() {
+            let function = point.who.split('#').next().unwrap_or_default();
+            let about = without_numbers(&format!("{function} {}", about()));
+            state.passed.push(Passed { point: point.clone(), about, is_calm: self.is_calm() });
+        }
     }
 
     pub(crate) fn note(&self, parts: &[&[u8]]) {
@@ -300,10 +322,26 @@ impl World {
         }
         state.coverage.see(&speaker.function, &actions);
         state.owe(&actions);
+        state.trace.say(self.now_ms(), || Line::new(Mark::Commit, &speaker.who, telling::commit(&actions)));
         let findings = state.watch.see(&actions);
         drop(state);
         for finding in findings {
             self.find(format!("{}: {finding}", speaker.who));
         }
     }
+}
+
+/// Text without what differs between two runs of the same thing: versions, counts and times.
+fn without_numbers(text: &str) -> String {
+    let is_number = |word: &str| {
+        let digits = word.strip_prefix('v').unwrap_or(word);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .map(|word| {
+            let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            if is_number(bare) { &word[bare.len()..] } else { word }
+        })
+        .collect()
 }
