@@ -14,6 +14,7 @@ use crate::coverage::Coverage;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::play::play;
+use crate::sweep_command::{self, SweepArguments};
 
 /// Runs with fewer seeds than this need not reach everything.
 const ENOUGH_TO_COVER: u64 = 10_000;
@@ -33,7 +34,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["seeds", "first"])]
     pub replay: Option<u64>,
     /// Print what happened, in lines
-    #[arg(long, requires = "replay")]
+    #[arg(long)]
     pub trace: bool,
     /// Go on after a finding
     #[arg(long)]
@@ -47,6 +48,8 @@ pub struct Arguments {
     /// The summary as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub sweep: SweepArguments,
 }
 
 /// What all seeds came to.
@@ -76,14 +79,34 @@ impl Tally {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    match arguments.replay {
-        Some(seed) => replay(seed, arguments.trace),
-        None => explore(arguments),
+    let of_scenario = arguments.sweep.scenario.as_ref().filter(|_| !arguments.sweep.sweep);
+    if arguments.trace && arguments.replay.is_none() && of_scenario.is_none() {
+        return cannot("--trace is of one run: say which by --replay SEED or --scenario NAME");
+    }
+    match (arguments.replay, arguments.sweep.scenarios()) {
+        (_, Some(Err(refused))) => cannot(&refused.to_string()),
+        (_, Some(Ok(scenarios))) if arguments.sweep.sweep => {
+            sweep_command::run(&scenarios, threads(arguments), arguments.json)
+        }
+        (_, Some(Ok(scenarios))) => match scenarios.first().map(|scenario| arguments.sweep.plan(scenario)) {
+            Some(Ok(plan)) => again(&Plan { traced: arguments.trace, ..plan }),
+            Some(Err(refused)) => cannot(&refused.to_string()),
+            None => cannot("there is no scenario"),
+        },
+        (Some(seed), None) => again(&Plan { traced: arguments.trace, ..Plan::of(seed) }),
+        (None, None) => explore(arguments),
     }
 }
 
-fn replay(seed: u64, traced: bool) -> ExitCode {
-    match play(&Plan { traced, ..Plan::of(seed) }) {
+fn threads(arguments: &Arguments) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.threads.unwrap_or(cores).max(1)
+}
+
+fn again(plan: &Plan) -> ExitCode {
+    let seed = plan.seed;
+    let what = plan.scenario.map_or_else(|| format!("seed {seed}"), |scenario| format!("scenario {}", scenario.name));
+    match play(plan) {
         Ok(outcome) => {
             let mut out = std::io::stdout().lock();
             for line in &outcome.trace {
@@ -91,7 +114,7 @@ fn replay(seed: u64, traced: bool) -> ExitCode {
             }
             let _ = writeln!(
                 out,
-                "seed {seed}: {} calls, {} faults, trace {:016x}",
+                "{what}: {} calls, {} faults, trace {:016x}",
                 outcome.calls,
                 outcome.struck.len(),
                 outcome.hash
@@ -107,8 +130,7 @@ fn replay(seed: u64, traced: bool) -> ExitCode {
 
 fn explore(arguments: &Arguments) -> ExitCode {
     let began = Instant::now();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.unwrap_or(cores).max(1);
+    let threads = threads(arguments);
     let (next, stop, broken) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
     let tally = Mutex::new(Tally::default());
     std::thread::scope(|scope| {

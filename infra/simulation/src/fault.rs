@@ -73,6 +73,8 @@ faults! {
     SentTwice = "request twice at once",
     /// The client has given up on it when it arrives.
     RequestLate = "request late",
+    /// The same work is done from its beginning to its end by another process, before the call arrives.
+    Overtaken = "overtaken",
 }
 
 /// What kind of call something is, as far as faults differ.
@@ -150,8 +152,44 @@ impl Fault {
             | Self::Throttled
             | Self::ErrorBefore
             | Self::Rival
+            | Self::Overtaken
             | Self::CrashBefore
             | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
+        }
+    }
+
+    /// In how many shapes it comes that are worth a try each.
+    pub const fn shapes(self) -> u64 {
+        match self {
+            Self::Late => 4,
+            Self::Throttled | Self::Unprocessed | Self::EntriesFailed | Self::EntriesFailedAfter => 3,
+            Self::Twice | Self::AtOnce | Self::Delayed | Self::Split => 2,
+            _ => 1,
+        }
+    }
+
+    /// Which of its shapes it takes with these numbers, in the order in which it draws them, counted from 1. Where it
+    /// is one of many, it is none.
+    fn shape(self, mut rng: fastrand::Rng) -> Option<u64> {
+        match self {
+            Self::Late => Some(1 + u64::from(rng.u64(50..12_000) < 2_000) + 2 * u64::from(rng.bool())),
+            Self::Throttled => Some(1 + u64::from(rng.u32(0..3))),
+            Self::Twice | Self::Delayed | Self::Split => Some(1 + u64::from(rng.bool())),
+            Self::AtOnce => {
+                rng.u64(0..40);
+                Some(1 + u64::from(rng.bool()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Numbers with which it comes in this shape.
+    pub(crate) fn shaped(self, mut rng: fastrand::Rng, shape: u64) -> fastrand::Rng {
+        loop {
+            let drawn = fastrand::Rng::with_seed(chance::mixed(rng.u64(..), shape));
+            if shape > self.shapes() || self.shape(drawn.clone()).is_none_or(|is| is == shape) {
+                return drawn;
+            }
         }
     }
 
@@ -180,11 +218,11 @@ pub(crate) struct Swarm {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outage {
     /// Counted from the beginning of the run.
-    from_ms: i64,
+    pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
-    class: Class,
-    fault: Fault,
-    rate: u32,
+    pub(crate) class: Class,
+    pub(crate) fault: Fault,
+    pub(crate) rate: u32,
 }
 
 impl Outage {
@@ -248,7 +286,7 @@ impl Swarm {
             _ => (8, 4),
         };
         let mut rates: Vec<u32> = Vec::with_capacity(Fault::ALL.len());
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Overtaken) {
             let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
             // What strikes at a delivery or a request has few places to strike at.
             let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
@@ -258,11 +296,15 @@ impl Swarm {
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
         let late_wakes = if on_in_ten > 0 && rng.u32(0..4) == 0 { 4_000 } else { 0 };
+        // The last to be drawn, and the last in the list: where it is off, it changes nothing.
+        let is_overtaken = on_in_ten > 0 && rng.u32(0..4) == 0;
+        rates.push(if is_overtaken { Self::RATES[rng.usize(0..Self::RATES.len())] / softened } else { 0 });
         Self { rates, skew_ms, kept, outage, late_wakes }
     }
 
-    pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0 }
+    /// Nothing goes wrong but in this outage.
+    pub(crate) fn only(outage: Option<Outage>) -> Self {
+        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage, late_wakes: 0 }
     }
 
     /// What strikes a call of this kind, if anything.

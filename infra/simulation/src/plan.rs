@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fault::Fault;
+use crate::scenarios::Scenario;
 
 /// A place where chance has a say: who, and which of their calls. It keeps its name when another place is muted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,10 @@ pub struct Plan {
     pub dropped: BTreeSet<(usize, u64)>,
     /// Here this goes wrong, whatever was drawn.
     pub forced: Vec<(Point, Fault)>,
+    /// In which of its shapes what is forced comes, from 1; 0 is whatever is drawn.
+    pub shape: u64,
+    /// Customers do what this tells, not what is drawn.
+    pub scenario: Option<&'static Scenario>,
     /// Nothing is drawn to go wrong.
     pub is_calm: bool,
     /// Readable lines are kept.

@@ -94,6 +94,10 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     let hours = ["1", "2", "72", "72"][rng.usize(0..4)];
     let jump = [Jump::None, Jump::Minutes, Jump::Day, Jump::Month][rng.usize(0..4)];
     let customers = rng.usize(1..=3);
+    let (hours, jump, customers) = match plan.scenario {
+        Some(scenario) => (scenario.hours, Jump::None, scenario.customers.len()),
+        None => (hours, jump, customers),
+    };
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
     let scene = Scene { world: world.clone(), system: system.clone() };
     let mut customers = scene.chaos(customers).await;
@@ -118,6 +122,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
         findings: state.findings,
         calls,
         calls_in_chaos,
+        met: state.met,
         struck: state.struck,
         coverage: state.coverage,
         virtual_ms,

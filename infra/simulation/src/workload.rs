@@ -9,18 +9,19 @@ use futures_util::future::join_all;
 use http::Request;
 use local_system::System;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 
 use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
 use crate::model::{Body, Heard, Intent, Kind, Model, Seen, decimal};
 use crate::plan::Point;
+use crate::scenarios::Step;
 use crate::world::World;
 
 /// One thing that a customer does.
 #[derive(Clone, Debug)]
-enum Operation {
+pub(crate) enum Operation {
     Open,
     Deposit(Body),
     Order(Body),
@@ -91,6 +92,9 @@ impl Customer {
 
     /// Everything that this customer does while things go wrong.
     pub(crate) async fn act(&mut self) {
+        if let Some(scenario) = self.world.plan.scenario {
+            return self.follow(scenario.customers[self.number]()).await;
+        }
         let mut rng = chance::at(self.world.workload, &self.model.name, 1);
         let operations = rng.u64(6..16);
         for number in 1..=operations {
@@ -99,6 +103,21 @@ impl Customer {
             let operation = self.draw(&mut rng, number);
             if !self.world.plan.dropped.contains(&(self.number, number)) {
                 self.perform(operation, number, &mut rng).await;
+            }
+        }
+    }
+
+    async fn follow(&mut self, steps: Vec<Step>) {
+        for (number, step) in (1..).zip(steps) {
+            match step {
+                Step::Do(_) if self.world.plan.dropped.contains(&(self.number, number)) => {}
+                Step::Do(operation) => {
+                    let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
+                    self.perform(operation, number, &mut rng).await;
+                }
+                Step::Pause(length) => sleep(length).await,
+                Step::Jump(length) => advance(length).await,
+                Step::Begin => self.world.begin(),
             }
         }
     }
@@ -411,6 +430,7 @@ impl Customer {
     }
 
     async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
+        self.world.meet(&point, Class::Request, true);
         let struck = self.world.strike(&point, Class::Request);
         let mut heard = match struck {
             Some((Fault::RequestLost, _)) => Vec::new(),

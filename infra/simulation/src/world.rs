@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
+use crate::outcome::Met;
 use crate::plan::{Plan, Point};
 use crate::speaker::Speaker;
 use crate::trace::{Trace, stamp};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     scheduler: u64,
     pub(crate) workload: u64,
     is_calm: AtomicBool,
+    has_begun: AtomicBool,
     running: AtomicUsize,
     owed: AtomicUsize,
     calls: AtomicU64,
@@ -38,6 +40,7 @@ pub(crate) struct State {
     pub(crate) watch: Watch,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
+    pub(crate) met: Vec<Met>,
     pub(crate) kept: Vec<Kept>,
     /// Public events that were told and have not been on the bus.
     unannounced: BTreeMap<String, String>,
@@ -55,6 +58,7 @@ impl State {
             watch: Watch::default(),
             findings: Vec::new(),
             struck: Vec::new(),
+            met: Vec::new(),
             kept: Vec::new(),
             unannounced: BTreeMap::new(),
             announced: BTreeSet::new(),
@@ -101,7 +105,11 @@ impl World {
     pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
         let stream = |which| chance::stream(plan.seed, which);
         let start_ms = clock.now_ms();
-        let swarm = if plan.is_calm { Swarm::calm() } else { Swarm::draw(stream(Stream::Swarm)) };
+        let swarm = match plan.scenario {
+            Some(scenario) => Swarm::only(scenario.outage),
+            None if plan.is_calm => Swarm::only(None),
+            None => Swarm::draw(stream(Stream::Swarm)),
+        };
         Arc::new(Self {
             plan: plan.clone(),
             clock,
@@ -111,6 +119,7 @@ impl World {
             scheduler: stream(Stream::Scheduler),
             workload: stream(Stream::Workload),
             is_calm: AtomicBool::new(false),
+            has_begun: AtomicBool::new(plan.scenario.is_none_or(|scenario| !scenario.has_prelude())),
             running: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
@@ -135,6 +144,11 @@ impl World {
     /// From here on nothing goes wrong.
     pub(crate) fn calm_down(&self) {
         self.is_calm.store(true, Ordering::SeqCst);
+    }
+
+    /// What came so far only led up to the scenario.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -188,6 +202,12 @@ impl World {
         self.state().trace.note(self.now_ms(), parts);
     }
 
+    /// Takes down that something may go wrong here. What is asked in the calm has to be answered.
+    pub(crate) fn meet(&self, point: &Point, class: Class, is_asked: bool) {
+        let is_swept = self.has_begun.load(Ordering::SeqCst) && !(is_asked && self.is_calm());
+        self.state().met.push(Met { point: point.clone(), class, is_swept });
+    }
+
     /// What goes wrong here, if anything, and the numbers to do it with.
     pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
         let mut rng = chance::at(self.faults, &point.who, point.call);
@@ -219,6 +239,10 @@ impl World {
             Some(fault) => fault,
             None if self.is_calm() || self.plan.muted.contains(point) => return None,
             None => drawn?,
+        };
+        let rng = match self.plan.shape {
+            shape if shape > 0 && forced.is_some() => fault.shaped(rng, shape),
+            _ => rng,
         };
         let mut state = self.state();
         state.struck.push((point.clone(), fault));

@@ -1,0 +1,159 @@
+//! Fixed stories, each small enough that everything that can go wrong in it is tried. Together they reach every kind of
+//! call that any function makes.
+
+use std::time::Duration;
+
+use crate::fault::{Class, Fault, Outage};
+use crate::model::{Body, Kind};
+use crate::workload::Operation;
+
+/// What customers do, one step after another.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Do(Operation),
+    Pause(Duration),
+    /// Time passes at once.
+    Jump(Duration),
+    /// What came before led up to it, and is swept where it is a story of its own.
+    Begin,
+}
+
+/// A story by its name.
+#[derive(Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub(crate) hours: &'static str,
+    pub(crate) outage: Option<Outage>,
+    /// Each pair of crashes in it is tried.
+    pub(crate) is_way: bool,
+    pub(crate) customers: &'static [fn() -> Vec<Step>],
+}
+
+impl Scenario {
+    pub const ALL: &'static [Self] =
+        &[
+            Self::of("account", &[|| vec![Step::Do(Operation::Open), Step::Do(Operation::Open)]]),
+            Self::of("deposit", &[|| vec![deposit(500)]]),
+            Self { is_way: true, ..Self::of("paid", &[|| vec![deposit(1_000), pause(2), order(300)]]) },
+            Self::of("no-account", &[|| vec![order(300)]]),
+            Self { is_way: true, ..Self::of("woken", &[|| vec![order(300), pause(2), deposit(1_000)]]) },
+            Self::of("one-of-two-woken", &[|| vec![order(300), order(200), pause(2), deposit(350)]]),
+            Self::of("both-woken", &[|| vec![order(300), order(200), pause(2), deposit(500)]]),
+            Self::of("unpaid", &[|| vec![deposit(100), cancelled_if_unpaid(300)]]),
+            Self { hours: "1", ..Self::of("overdue", &[overdue]) },
+            Self::of("lost", &[lost]).in_outage(100, 400_000, Class::Send, Fault::CrashBefore),
+            Self::of("replayed", &[replayed]),
+            Self::of("burst", &[burst]),
+            Self::of("crowd", &[crowd]),
+            Self::of("reads", &[reads, || vec![pause(1), order(100)]]),
+            Self::of("stalled", &[|| vec![deposit(1_000), pause(2), order(300), pause(800), Step::Begin]]).in_outage(
+                1_500,
+                800_000,
+                Class::Transact,
+                Fault::Conflict,
+            ),
+            Self::of("dead-update", &[|| vec![order(300), pause(1_100), Step::Begin]]).in_outage(
+                15,
+                1_100_000,
+                Class::LoadSome,
+                Fault::CrashBefore,
+            ),
+            Self::of("dead-wake", &[|| vec![order(300), pause(2), deposit(1_000), pause(1_100), Step::Begin]])
+                .in_outage(1_500, 1_100_000, Class::Query, Fault::CrashBefore),
+            Self::of("dead-notice", &[|| vec![order(300), pause(700), Step::Begin]]).in_outage(
+                60,
+                700_000,
+                Class::Put,
+                Fault::CrashBefore,
+            ),
+            Self::of("failed-record", &[|| vec![order(300), pause(1_200), Step::Begin]]).in_outage(
+                10,
+                1_200_000,
+                Class::Announce,
+                Fault::ErrorBefore,
+            ),
+        ];
+
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|scenario| scenario.name == name)
+    }
+
+    pub(crate) fn has_prelude(&self) -> bool {
+        self.customers.iter().any(|story| story().iter().any(|step| matches!(step, Step::Begin)))
+    }
+
+    const fn of(name: &'static str, customers: &'static [fn() -> Vec<Step>]) -> Self {
+        Self { name, hours: "72", outage: None, is_way: false, customers }
+    }
+
+    /// While it lasts every call of this class meets this fault.
+    const fn in_outage(self, from_ms: i64, to_ms: i64, class: Class, fault: Fault) -> Self {
+        Self { outage: Some(Outage { from_ms, to_ms, class, fault, rate: 10_000 }), ..self }
+    }
+}
+
+const fn pause(seconds: u64) -> Step {
+    Step::Pause(Duration::from_secs(seconds))
+}
+
+const fn body(minor: i64) -> Body {
+    Body { minor, if_unpaid: None }
+}
+
+const fn deposit(minor: i64) -> Step {
+    Step::Do(Operation::Deposit(body(minor)))
+}
+
+const fn order(minor: i64) -> Step {
+    Step::Do(Operation::Order(body(minor)))
+}
+
+const fn cancelled_if_unpaid(minor: i64) -> Step {
+    Step::Do(Operation::Order(Body { minor, if_unpaid: Some("cancel") }))
+}
+
+fn overdue() -> Vec<Step> {
+    vec![order(300), pause(2), Step::Jump(Duration::from_secs(3_600)), pause(70)]
+}
+
+fn lost() -> Vec<Step> {
+    vec![deposit(1_000), pause(2), order(300), pause(400), Step::Begin]
+}
+
+fn replayed() -> Vec<Step> {
+    vec![
+        deposit(1_000),
+        Step::Do(Operation::Again(0)),
+        Step::Do(Operation::Other(0, body(900))),
+        order(300),
+        Step::Do(Operation::Again(1)),
+        Step::Do(Operation::Other(1, body(200))),
+    ]
+}
+
+fn burst() -> Vec<Step> {
+    let orders = (0..12).map(|_| (Kind::Order, body(100)));
+    vec![deposit(1_000), pause(2), Step::Do(Operation::Burst(orders.collect())), Step::Begin]
+}
+
+/// More wait than one query reads.
+fn crowd() -> Vec<Step> {
+    let orders = (0..32).map(|_| (Kind::Order, body(100)));
+    vec![Step::Do(Operation::Burst(orders.collect())), pause(20), Step::Begin, deposit(3_150)]
+}
+
+fn reads() -> Vec<Step> {
+    vec![
+        deposit(1_000),
+        order(300),
+        pause(2),
+        Step::Do(Operation::ReadAccount),
+        Step::Do(Operation::ReadOrder(1)),
+        Step::Do(Operation::ReadTimeline(1)),
+        Step::Do(Operation::ListEntries),
+        Step::Do(Operation::ListOrders),
+        Step::Do(Operation::ListNotifications),
+        Step::Do(Operation::ReadAnothers),
+        Step::Do(Operation::Malformed(2)),
+    ]
+}
