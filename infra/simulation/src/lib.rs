@@ -33,5 +33,5 @@ pub use outcome::{Met, Outcome};
 pub use plan::{Plan, Point};
 pub use play::{PlayError, play};
 pub use scenarios::Scenario;
-pub use sweep::{Refused, Swept, Tally, forced, sweep};
+pub use sweep::{Done, Refused, Swept, Tally, forced, sweep};
 pub use sweep_command::SweepArguments;

@@ -39,4 +39,9 @@ impl Met {
     pub fn function(&self) -> &str {
         self.point.who.split('#').next().unwrap_or_default()
     }
+
+    /// A look of the functions' own sweep for what is due.
+    pub(crate) fn is_look(&self) -> bool {
+        self.class == Class::Query && self.function() == "Sweep"
+    }
 }

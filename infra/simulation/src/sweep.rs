@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::fault::{Class, Fault};
+use crate::fault::Fault;
 use crate::outcome::{Met, Outcome};
 use crate::plan::{Plan, Point};
 use crate::play::{PlayError, play};
@@ -33,12 +33,17 @@ pub struct Tally {
     pub failed: usize,
 }
 
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub runs: usize,
+    pub failed: usize,
+}
+
 /// What a sweep came to.
 #[derive(Clone, Debug, Default)]
 pub struct Swept {
     pub scenarios: Vec<Tally>,
-    /// Which call of which function was met, over all scenarios.
-    pub kinds: BTreeSet<(String, &'static str)>,
     /// The first failing run of each scenario: the command that plays it again, and what is wrong.
     pub failures: Vec<(String, Vec<String>)>,
 }
@@ -165,17 +170,16 @@ impl Trial {
 pub fn sweep(
     scenarios: &[&'static Scenario],
     threads: usize,
-    progress: impl Fn(&str, usize, usize) + Sync,
+    progress: impl Fn(&str, Done, usize) + Sync,
 ) -> Result<Swept, PlayError> {
     let mut swept = Swept::default();
     let mut trials = Vec::new();
     for (place, scenario) in scenarios.iter().enumerate() {
-        let calm = play(&Plan { scenario: Some(scenario), ..Plan::default() })?;
+        let calm = scenario.calm()?;
         if !calm.findings.is_empty() {
             swept.failures.push((Trial::forcing(place, scenario, Vec::new(), 0).again(), calm.findings));
         }
-        let met: Vec<Met> = calm.met.into_iter().filter(|met| met.is_swept).collect();
-        swept.kinds.extend(met.iter().map(|met| (met.function().to_owned(), met.class.name())));
+        let met: Vec<Met> = calm.met.into_iter().filter(|met| scenario.sweeps(met)).collect();
         swept.scenarios.push(Tally { scenario: scenario.name, points: met.len(), ..Tally::default() });
         for Met { point, class, .. } in met {
             for fault in Fault::ALL.iter().copied().filter(|fault| fault.strikes(class)) {
@@ -218,8 +222,7 @@ impl Trial {
     /// The second crashes that are tried after this first one. The sweep's looks into its index are all alike, come
     /// every minute, and are swept by themselves.
     fn seconds(&self, later: &[Met]) -> impl Iterator<Item = (Point, Fault)> {
-        let later =
-            later.iter().filter(|met| met.is_swept && !(met.function() == "Sweep" && met.class == Class::Query));
+        let later = later.iter().filter(|met| met.is_swept && !met.is_look());
         later.flat_map(|met| {
             let faults = CRASHES.into_iter().filter(|fault| fault.strikes(met.class));
             faults.map(|fault| (met.point.clone(), fault))
@@ -244,9 +247,22 @@ impl Swept {
     }
 }
 
+impl Scenario {
+    fn calm(&'static self) -> Result<Outcome, PlayError> {
+        play(&Plan { scenario: Some(self), ..Plan::default() })
+    }
+
+    /// Which kinds of calls of which functions are swept in it.
+    pub fn kinds(&'static self) -> Result<BTreeSet<(String, &'static str)>, PlayError> {
+        let met = self.calm()?.met;
+        let swept = met.iter().filter(|met| self.sweeps(met));
+        Ok(swept.map(|met| (met.function().to_owned(), met.class.name())).collect())
+    }
+}
+
 /// Runs all of them, and gives what they came to in their order.
-fn all(trials: &[Trial], threads: usize, progress: impl Fn(usize) + Sync) -> Result<Vec<Tried>, PlayError> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+fn all(trials: &[Trial], threads: usize, progress: impl Fn(Done) + Sync) -> Result<Vec<Tried>, PlayError> {
+    let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let tried = Mutex::new(BTreeMap::new());
     let broken = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -257,6 +273,8 @@ fn all(trials: &[Trial], threads: usize, progress: impl Fn(usize) + Sync) -> Res
                     let Some(trial) = trials.get(number) else { break };
                     match trial.run() {
                         Ok(outcome) => {
+                            let is_failed = !outcome.is_reached || !outcome.findings.is_empty();
+                            failed.fetch_add(usize::from(is_failed), Ordering::SeqCst);
                             lock(&tried).insert(number, outcome);
                         }
                         Err(error) => {
@@ -264,7 +282,8 @@ fn all(trials: &[Trial], threads: usize, progress: impl Fn(usize) + Sync) -> Res
                             lock(&broken).get_or_insert(error);
                         }
                     }
-                    progress(done.fetch_add(1, Ordering::SeqCst) + 1);
+                    let runs = done.fetch_add(1, Ordering::SeqCst) + 1;
+                    progress(Done { runs, failed: failed.load(Ordering::SeqCst) });
                 }
             });
         }

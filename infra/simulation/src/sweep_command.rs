@@ -49,7 +49,7 @@ pub(crate) fn run(scenarios: &[&'static Scenario], threads: usize, is_json: bool
         let Ok(mut last) = last.lock() else { return };
         if !is_json && last.elapsed() >= Duration::from_secs(5) {
             *last = Instant::now();
-            let _ = writeln!(std::io::stderr().lock(), "{done:>7} of {of} {what}");
+            let _ = writeln!(std::io::stderr().lock(), "{:>7} of {of} {what}, {} failed", done.runs, done.failed);
         }
     });
     match swept {
