@@ -83,7 +83,9 @@ fn main() -> ExitCode {
         Tool::Token(arguments) => token::run(&arguments),
         Tool::Timeline(arguments) => timeline::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),
-        Tool::Simulate(arguments) => return simulation::run(&arguments),
+        Tool::Simulate(arguments) => {
+            return simulation::run(&simulation::Arguments { command: "paidonce simulate", ..arguments });
+        }
         Tool::Demo => demo::run(),
         Tool::Bench(arguments) => bench::run(&arguments),
     };

@@ -8,12 +8,12 @@ use local_cloud::stack::Function;
 use local_cloud::{FunctionError, Handler, Invocation};
 use local_system::Around;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::coverage::Path;
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::plan::Point;
-use crate::speaker::{Ending, Speaker};
+use crate::speaker::{Again, Ending, Speaker};
 use crate::telling::{Line, Mark};
 use crate::wire;
 use crate::world::World;
@@ -44,14 +44,14 @@ pub(crate) fn around(world: Arc<World>) -> Around {
 }
 
 impl Hand {
-    async fn take(&self, invocation: Invocation) -> Answer {
+    async fn take(self: &Arc<Self>, invocation: Invocation) -> Answer {
         let who = self.world.next_invocation(&self.function);
         let Some(source) = source(&invocation.event) else { return self.run(who, invocation).await };
         self.world.state().coverage.delivered(&self.function, &invocation.event);
         let earlier = self.world.replace_earlier(&format!("{} {source}", self.function), &invocation.event);
         self.world.keep(&who, &self.function, &invocation.event);
         let point = Point::new(&who, Point::DELIVERY);
-        self.world.passes(&point, || format!("delivery {}", about(&invocation.event)));
+        self.world.meet(&point, Class::Delivery, false, || format!("delivery {}", about(&invocation.event)));
         let Some((fault, mut rng)) = self.world.strike_delivery(&point, &invocation.event) else {
             return self.run(who, invocation).await;
         };
@@ -92,13 +92,27 @@ impl Hand {
         }
     }
 
-    /// One process from its start to its end, whichever comes.
-    async fn run(&self, who: String, invocation: Invocation) -> Answer {
+    /// One process from its start to its end, which another may overtake at any call.
+    async fn run(self: &Arc<Self>, who: String, invocation: Invocation) -> Answer {
+        let (hand, same) = (self.clone(), invocation.clone());
+        let again = Again::new(move || {
+            let (hand, same) = (hand.clone(), same.clone());
+            Box::pin(async move {
+                let who = hand.world.next_invocation(&hand.function);
+                // Nobody hears what it answers, and no cloud ends it.
+                let _ = timeout(Duration::from_millis(hand.timeout_ms), hand.run_as(who, same, None)).await;
+            })
+        });
+        self.run_as(who, invocation, Some(again)).await
+    }
+
+    async fn run_as(&self, who: String, invocation: Invocation, again: Option<Again>) -> Answer {
         let skew_ms = self.world.skew_of(&who);
         if skew_ms != 0 {
             self.world.reached(Path::ClockSkewed);
         }
-        let speaker = Speaker::new(who, self.function.clone(), skew_ms);
+        let is_asked = invocation.event["routeKey"].is_string();
+        let speaker = Speaker::new(who, self.function.clone(), skew_ms, is_asked, again);
         let _running = self.world.runs();
         self.world.note(&[b"begin", speaker.who.as_bytes(), invocation.event.to_string().as_bytes()]);
         self.world.say(|| {
@@ -136,7 +150,7 @@ impl Hand {
 
     /// Halves, or one by one, each handed over when the one before is done, and their answers put together as if they
     /// had been one. What follows a failure in its group, or in its shard, is not handed over.
-    async fn run_in_parts(&self, who: String, invocation: &Invocation, in_halves: bool) -> Answer {
+    async fn run_in_parts(self: &Arc<Self>, who: String, invocation: &Invocation, in_halves: bool) -> Answer {
         let Some(records) = invocation.event["Records"].as_array().filter(|records| records.len() > 1).cloned() else {
             return self.run(who, invocation.clone()).await;
         };
@@ -174,7 +188,7 @@ impl Hand {
     }
 
     /// Once more with what was delivered before, as far as a batch of the service holds it.
-    async fn run_merged(&self, who: String, invocation: Invocation, earlier: Option<Value>) -> Answer {
+    async fn run_merged(self: &Arc<Self>, who: String, invocation: Invocation, earlier: Option<Value>) -> Answer {
         let records = invocation.event["Records"].as_array().cloned().unwrap_or_default();
         let own: BTreeSet<String> = records.iter().map(id).collect();
         let most = if records.iter().all(|record| record["eventSource"] == "aws:dynamodb") { 100 } else { 10 };

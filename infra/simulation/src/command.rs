@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::play::play;
 use crate::report;
 use crate::repro::Repro;
+use crate::sweep_command::{self, SweepArguments};
 
 /// Runs with fewer seeds than this need not reach everything.
 const ENOUGH_TO_COVER: u64 = 10_000;
@@ -45,10 +46,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first", "within", "fresh"], group = "again")]
     pub replay_file: Option<PathBuf>,
     /// Print what happened, in lines
-    #[arg(long, requires = "again")]
+    #[arg(long)]
     pub trace: bool,
     /// Make the run that is played again as small as it still fails, and keep that in a repro file
-    #[arg(long, requires = "again", conflicts_with = "no_shrink")]
+    #[arg(long, conflicts_with = "no_shrink")]
     pub shrink: bool,
     /// Leave the first failing seed of a search as it is
     #[arg(long)]
@@ -71,6 +72,8 @@ pub struct Arguments {
     /// The summary as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub sweep: SweepArguments,
     /// What this command is called where it is told how to play a run again.
     #[arg(skip = "simulation")]
     pub command: &'static str,
@@ -110,16 +113,43 @@ impl Tally {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let plan = match (arguments.replay, &arguments.replay_file) {
-        (Some(seed), _) => Plan::of(seed),
-        (None, Some(file)) => match Repro::read(file) {
-            Ok(repro) => repro.plan,
-            Err(error) => return cannot(&error.to_string()),
-        },
-        (None, None) if arguments.reach.is_empty() => return explore(arguments, &Range::of(arguments)),
-        (None, None) => return reach(arguments),
+    if let Some(sweep) = arguments.sweep.asked() {
+        return match sweep {
+            Ok(scenarios) => sweep_command::run(&scenarios, threads(arguments), arguments.json, arguments.command),
+            Err(refused) => cannot(&refused.to_string()),
+        };
+    }
+    let plan = match again(arguments) {
+        Ok(plan) => plan,
+        Err(why) => return cannot(&why),
     };
-    if arguments.shrink { shrink(&plan, arguments) } else { replay(&plan, arguments.trace) }
+    match plan {
+        Some((what, plan)) if arguments.shrink => shrink(&what, &plan, arguments),
+        Some((what, plan)) => replay(&what, &plan, arguments.trace),
+        None if arguments.trace || arguments.shrink => {
+            cannot("--trace and --shrink are of one run: say which by --replay, --replay-file or --scenario")
+        }
+        None if arguments.reach.is_empty() => explore(arguments, &Range::of(arguments)),
+        None => reach(arguments),
+    }
+}
+
+/// The run that is to be played again, if one is, and what it is called.
+fn again(arguments: &Arguments) -> Result<Option<(String, Plan)>, String> {
+    if let Some(seed) = arguments.replay {
+        return Ok(Some((format!("seed {seed}"), Plan::of(seed))));
+    }
+    if let Some(file) = &arguments.replay_file {
+        let repro = Repro::read(file).map_err(|error| error.to_string())?;
+        return Ok(Some((file.display().to_string(), repro.plan().clone())));
+    }
+    let plan = arguments.sweep.plan().map_err(|refused| refused.to_string())?;
+    Ok(plan.map(|(scenario, plan)| (format!("scenario {}", scenario.name), plan)))
+}
+
+fn threads(arguments: &Arguments) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.threads.unwrap_or(cores).max(1)
 }
 
 /// Which seeds are played.
@@ -152,17 +182,16 @@ impl Range {
     }
 }
 
-fn replay(plan: &Plan, traced: bool) -> ExitCode {
+fn replay(what: &str, plan: &Plan, traced: bool) -> ExitCode {
     match play(&Plan { traced, ..plan.clone() }) {
         Ok(outcome) => {
             if traced {
-                report::print_run(plan, &outcome, None);
+                report::print_run(what, &outcome, None);
             }
             let mut out = std::io::stdout().lock();
             let _ = writeln!(
                 out,
-                "seed {}: {} calls, {} faults, trace {:016x}",
-                plan.seed,
+                "{what}: {} calls, {} faults, trace {:016x}",
                 outcome.calls,
                 outcome.struck.len(),
                 outcome.hash
@@ -182,8 +211,8 @@ fn repro_directory(arguments: &Arguments) -> PathBuf {
     arguments.repro.clone().unwrap_or_else(report::default_directory)
 }
 
-fn shrink(plan: &Plan, arguments: &Arguments) -> ExitCode {
-    match report::shrink_failure(plan, &repro_directory(arguments)) {
+fn shrink(what: &str, plan: &Plan, arguments: &Arguments) -> ExitCode {
+    match report::shrink_failure(what, plan, &repro_directory(arguments)) {
         Ok(kept) => {
             report::print_kept(&kept, arguments.command);
             ExitCode::FAILURE
@@ -214,8 +243,7 @@ fn reach(arguments: &Arguments) -> ExitCode {
 
 fn explore(arguments: &Arguments, range: &Range) -> ExitCode {
     let began = Instant::now();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = arguments.threads.unwrap_or(cores).max(1);
+    let threads = threads(arguments);
     let (next, stop, broken) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
     let tally = Mutex::new(Tally::default());
     std::thread::scope(|scope| {
@@ -252,7 +280,8 @@ fn explore(arguments: &Arguments, range: &Range) -> ExitCode {
     let tally = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let kept = match tally.failed.keys().next() {
         Some(seed) if !arguments.no_shrink => Some(
-            report::shrink_failure(&Plan::of(*seed), &repro_directory(arguments)).map_err(|error| error.to_string()),
+            report::shrink_failure(&format!("seed {seed}"), &Plan::of(*seed), &repro_directory(arguments))
+                .map_err(|error| error.to_string()),
         ),
         _ => None,
     };

@@ -12,6 +12,7 @@ use http::Response;
 use serde_json::Value;
 
 use crate::fault::{Class, Fault};
+use crate::named::written_by_name;
 use crate::wire::Call;
 
 macro_rules! paths {
@@ -68,6 +69,8 @@ paths! {
     CopyAfterDay = "a delivery again after a day",
     CopyAfterMonth = "a delivery again after a month",
 }
+
+written_by_name!(Path, "path");
 
 /// How often each thing was reached.
 #[derive(Clone, Debug, Default)]

@@ -3,7 +3,12 @@
 //! Rates are drawn for each seed, with each kind off in half of the seeds, so that a run may be quiet, stormy, or plagued
 //! by one thing alone.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::chance;
+use crate::named::written_by_name;
 use crate::plan::Part;
 use crate::trace::stamp;
 
@@ -17,10 +22,6 @@ macro_rules! faults {
 
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
-            }
-
-            pub(crate) fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|fault| fault.name() == name)
             }
         }
     };
@@ -79,7 +80,12 @@ faults! {
     SentTwice = "request twice at once",
     /// The client has given up on it when it arrives.
     RequestLate = "request late",
+    /// The same work is done from its beginning to its end by another process, before the call arrives.
+    Overtaken = "overtaken",
 }
+
+written_by_name!(Fault, "fault");
+written_by_name!(Class, "kind of call");
 
 /// What kind of call something is, as far as faults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,8 +162,44 @@ impl Fault {
             | Self::Throttled
             | Self::ErrorBefore
             | Self::Rival
+            | Self::Overtaken
             | Self::CrashBefore
             | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
+        }
+    }
+
+    /// In how many shapes it comes that are worth a try each.
+    pub const fn shapes(self) -> u64 {
+        match self {
+            Self::Late => 4,
+            Self::Throttled | Self::Unprocessed | Self::EntriesFailed | Self::EntriesFailedAfter => 3,
+            Self::Twice | Self::AtOnce | Self::Delayed | Self::Split => 2,
+            _ => 1,
+        }
+    }
+
+    /// Which of its shapes it takes with these numbers, in the order in which it draws them, counted from 1. Where it
+    /// is one of many, it is none.
+    fn shape(self, mut rng: fastrand::Rng) -> Option<u64> {
+        match self {
+            Self::Late => Some(1 + u64::from(rng.u64(50..12_000) < 2_000) + 2 * u64::from(rng.bool())),
+            Self::Throttled => Some(1 + u64::from(rng.u32(0..3))),
+            Self::Twice | Self::Delayed | Self::Split => Some(1 + u64::from(rng.bool())),
+            Self::AtOnce => {
+                rng.u64(0..40);
+                Some(1 + u64::from(rng.bool()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Numbers with which it comes in this shape.
+    pub(crate) fn shaped(self, mut rng: fastrand::Rng, shape: u64) -> fastrand::Rng {
+        loop {
+            let drawn = fastrand::Rng::with_seed(chance::mixed(rng.u64(..), shape));
+            if shape > self.shapes() || self.shape(drawn.clone()).is_none_or(|is| is == shape) {
+                return drawn;
+            }
         }
     }
 
@@ -168,10 +210,11 @@ impl Fault {
 }
 
 /// How often what goes wrong in one run, and how clocks differ in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Swarm {
-    /// In ten thousand, by the place in `Fault::ALL`.
-    rates: Vec<u32>,
+    /// In ten thousand.
+    rates: BTreeMap<Fault, u32>,
     /// How far a clock may be from the true time, either way.
     pub(crate) skew_ms: i64,
     /// How many deliveries in ten thousand are kept, to come once more much later.
@@ -183,14 +226,15 @@ pub(crate) struct Swarm {
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
 /// in an outage, or never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Outage {
     /// Counted from the beginning of the run.
-    from_ms: i64,
+    pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
-    class: Class,
-    fault: Fault,
-    rate: u32,
+    pub(crate) class: Class,
+    pub(crate) fault: Fault,
+    pub(crate) rate: u32,
 }
 
 impl Outage {
@@ -257,24 +301,38 @@ impl Swarm {
             4..=7 => (5, 2),
             _ => (8, 4),
         };
-        let mut rates: Vec<u32> = Vec::with_capacity(Fault::ALL.len());
-        for fault in Fault::ALL {
+        let mut rates = BTreeMap::new();
+        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Overtaken) {
             let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
             // What strikes at a delivery or a request has few places to strike at.
             let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
-            rates.push(if is_on { Self::RATES[rate] * often / softened } else { 0 });
+            if is_on {
+                rates.insert(*fault, Self::RATES[rate] * often / softened);
+            }
         }
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
         let late_wakes = if on_in_ten > 0 && rng.u32(0..5) < 2 { 7_000 } else { 0 };
+        if on_in_ten > 0 && rng.u32(0..4) == 0 {
+            rates.insert(Fault::Overtaken, Self::RATES[rng.usize(0..Self::RATES.len())] / softened);
+        }
         Self { rates, skew_ms, kept, outage, late_wakes }
+    }
+
+    /// Nothing goes wrong but in this outage.
+    pub(crate) fn in_outage(outage: Option<Outage>) -> Self {
+        Self { outage, ..Self::default() }
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        *self == Self::default()
     }
 
     /// What of it is left when parts are switched off.
     pub(crate) fn only(self, has: impl Fn(Part) -> bool) -> Self {
         Self {
-            rates: if has(Part::Rates) { self.rates } else { vec![0; Fault::ALL.len()] },
+            rates: if has(Part::Rates) { self.rates } else { BTreeMap::new() },
             skew_ms: if has(Part::Skew) { self.skew_ms } else { 0 },
             kept: if has(Part::Kept) { self.kept } else { 0 },
             outage: self.outage.filter(|_| has(Part::Outage)),
@@ -309,7 +367,7 @@ impl Swarm {
         let mut left = rng.u32(0..10_000);
         // Objects are read and deleted rarely.
         let often = if class == Class::Object { 3 } else { 1 };
-        for (fault, rate) in Fault::ALL.iter().zip(&self.rates).filter(|(fault, _)| fault.strikes(class)) {
+        for (fault, rate) in self.rates.iter().filter(|(fault, _)| fault.strikes(class)) {
             match left.checked_sub(*rate * often) {
                 Some(rest) => left = rest,
                 None => return Some(*fault),

@@ -6,16 +6,37 @@
 use std::collections::BTreeMap;
 
 use http::Response;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// What a request under a key asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Body {
     pub(crate) minor: i64,
-    pub(crate) if_unpaid: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) if_unpaid: Option<IfUnpaid>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IfUnpaid {
+    #[default]
+    Wait,
+    Cancel,
+}
+
+impl IfUnpaid {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Deposit,
     Order,
@@ -173,7 +194,7 @@ impl Model {
                     format!("{key}: {} was asked for, and answered {text}", asked.minor)
                 })?;
                 if intent.kind == Kind::Order {
-                    let if_unpaid = asked.if_unpaid.unwrap_or("wait");
+                    let if_unpaid = asked.if_unpaid.unwrap_or_default().name();
                     must(json["if_unpaid"] == if_unpaid, || format!("{key}: {if_unpaid} was asked for: {text}"))?;
                 }
                 let id = json["id"].as_str().map(str::to_owned);

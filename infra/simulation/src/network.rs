@@ -59,7 +59,7 @@ impl Network {
         let call = Call::read(request);
         let point = Point::new(&speaker.who, speaker.next_call());
         self.world.count_call();
-        self.world.passes(&point, || call.in_short());
+        self.world.meet(&point, call.class, speaker.is_asked, || call.in_short());
         if matches!(call.class, Class::Load | Class::LoadSome) && speaker.is_in_doubt.swap(false, Ordering::SeqCst) {
             self.world.reached(Path::ReadBack);
         }
@@ -168,6 +168,15 @@ impl Network {
             }
             Fault::Rival => {
                 sleep(Duration::from_millis(rng.u64(10..1_200))).await;
+                Heard::Answer(self.apply(speaker, call).await)
+            }
+            Fault::Overtaken => {
+                if let Some(again) = speaker.again() {
+                    // It goes on even if nobody waits for it any more.
+                    if let Err(error) = tokio::spawn(again).await {
+                        self.world.find(format!("what overtook {} ended badly: {error}", speaker.who));
+                    }
+                }
                 Heard::Answer(self.apply(speaker, call).await)
             }
             Fault::CrashBefore | Fault::HangBefore => {

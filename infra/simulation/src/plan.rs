@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fault::Fault;
+use crate::outcome::Outcome;
+use crate::script::Script;
 
 /// A place where chance has a say: who, and which of their calls. It keeps its name when another place is muted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +32,18 @@ impl Point {
             Some((who, call)) => Self::new(who, call),
             None => Self::new(text, Self::DELIVERY),
         }
+    }
+}
+
+impl Serialize for Point {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Point {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::read(&text))
     }
 }
 
@@ -67,10 +84,6 @@ impl Part {
             Self::Jump => "jump",
         }
     }
-
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|part| part.name() == name)
-    }
 }
 
 /// One run.
@@ -87,6 +100,10 @@ pub struct Plan {
     pub thinned: BTreeSet<(usize, u64, usize)>,
     /// Here this goes wrong, whatever was drawn.
     pub forced: Vec<(Point, Fault)>,
+    /// In which of its shapes what is forced comes, from 1; 0 is whatever is drawn.
+    pub shape: u64,
+    /// Customers do what this tells, in the weather that it tells of, and nothing of that is drawn.
+    pub script: Option<Arc<Script>>,
     /// Nothing is drawn to go wrong.
     pub is_calm: bool,
     /// Readable lines are kept.
@@ -96,6 +113,12 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         Self { seed, ..Self::default() }
+    }
+
+    /// The same run told instead of drawn, from what it came to.
+    pub(crate) fn told(&self, outcome: &Outcome) -> Self {
+        let (script, muted, forced) = (outcome.script.clone(), self.muted.clone(), self.forced.clone());
+        Self { script: Some(Arc::new(script)), muted, forced, shape: self.shape, ..Self::of(self.seed) }
     }
 
     pub(crate) fn has(&self, part: Part) -> bool {

@@ -20,8 +20,9 @@ use crate::chance::{self, Stream};
 use crate::coverage::Path;
 use crate::hearing;
 use crate::network::Network;
-use crate::outcome::{Outcome, Passed};
+use crate::outcome::{Met, Outcome};
 use crate::plan::{Part, Plan};
+use crate::script::{Jump, Script};
 use crate::speaker::Speaker;
 use crate::telling::{self, Line, Mark};
 use crate::workload::{Customer, Known};
@@ -45,35 +46,6 @@ pub enum PlayError {
     Template(String),
 }
 
-/// How far time jumps once everything is done.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Jump {
-    None,
-    Minutes,
-    Day,
-    Month,
-}
-
-impl Jump {
-    const fn length(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::None => 0,
-            Self::Minutes => 11 * 60,
-            Self::Day => 24 * 60 * 60,
-            Self::Month => 30 * 24 * 60 * 60,
-        })
-    }
-
-    const fn in_words(self) -> &'static str {
-        match self {
-            Self::None => "nothing",
-            Self::Minutes => "eleven minutes",
-            Self::Day => "a day",
-            Self::Month => "a month",
-        }
-    }
-}
-
 /// Plays a plan. It is the same every time, on whichever thread.
 pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
     // The SDK's jitter draws from the thread.
@@ -83,13 +55,13 @@ pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
 }
 
 /// The stack, read once for each waiting time that is drawn.
-fn stack(hours: &'static str) -> Result<Stack, PlayError> {
-    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<&'static str, Stack>>> = OnceLock::new();
+fn stack(hours: u32) -> Result<Stack, PlayError> {
+    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<u32, Stack>>> = OnceLock::new();
     let mut stacks = STACKS.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(stack) = stacks.get(hours) {
+    if let Some(stack) = stacks.get(&hours) {
         return Ok(stack.clone());
     }
-    let parameters = [("WaitHours".to_owned(), hours.to_owned())].into();
+    let parameters = [("WaitHours".to_owned(), hours.to_string())].into();
     let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, parameters)
         .map_err(|error| PlayError::Template(error.to_string()))?;
     stacks.insert(hours, stack.clone());
@@ -100,10 +72,10 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     let clock = Clock::starting_at(START_MS);
     let world = World::new(plan, clock.clone());
     let mut rng = chance::at(world.workload, "run", 0);
-    let hours = ["1", "2", "72", "72"][rng.usize(0..4)];
-    let jump = [Jump::None, Jump::Minutes, Jump::Day, Jump::Month][rng.usize(0..4)];
+    let drawn = ([1, 2, 72, 72][rng.usize(0..4)], Jump::ALL[rng.usize(0..4)], rng.usize(1..=3));
+    let (hours, jump, count) =
+        plan.script.as_ref().map_or(drawn, |script| (script.hours, script.jump, script.customers.len()));
     let jump = if plan.has(Part::Jump) { jump } else { Jump::None };
-    let customers = rng.usize(1..=3);
     let mut setting = world.swarm.in_words();
     if jump > Jump::None {
         setting.push(format!("time jumps by {} in the end", jump.in_words()));
@@ -111,7 +83,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     setting.push(format!("an order waits for {hours} hours at most"));
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
     let scene = Scene { world: world.clone(), system: system.clone() };
-    let mut customers = scene.chaos(customers).await;
+    let mut customers = scene.chaos(count).await;
     scene.calm(&mut customers).await;
     if jump > Jump::None {
         scene.jump(jump, &mut customers).await;
@@ -126,27 +98,29 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     }
     let virtual_ms = world.now_ms() - world.start_ms;
     drop((customers, scene, system));
-    let State { trace, names, findings, struck, performed, passed, coverage, .. } = world.close();
+    let State { trace, names, findings, met, struck, performed, coverage, mut script, .. } = world.close();
+    script.customers.resize_with(count, Vec::new);
     let findings = findings.iter().map(|finding| names.put_into(finding, START_MS)).collect();
-    let named = |passed: Passed| Passed { about: names.put_into(&passed.about, START_MS), ..passed };
-    let passed = passed.into_iter().map(named).collect();
+    let named = |met: Met| Met { about: names.put_into(&met.about, START_MS), ..met };
+    let met = met.into_iter().map(named).collect();
     Ok(Outcome {
         seed: plan.seed,
         hash: trace.hash(),
         findings,
         calls,
         calls_in_chaos,
+        met,
         struck,
         performed,
         setting,
+        script: Script { hours, jump, weather: world.swarm.clone(), ..script },
         coverage,
         virtual_ms,
         trace: telling::told(trace.into_lines(), &names, START_MS),
-        passed,
     })
 }
 
-fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: &'static str) -> Result<System, PlayError> {
+fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: u32) -> Result<System, PlayError> {
     let mut cloud = local_cloud::Options::new(Storage::Memory, clock, chance::stream(seed, Stream::Ids));
     let watched = world.clone();
     cloud.on_invocation = Some(Arc::new(move |record: &InvocationRecord| {

@@ -29,6 +29,8 @@ pub(crate) enum ReportError {
     Repro(#[from] crate::repro::ReproError),
     #[error("{0}")]
     Holds(String),
+    #[error("what was drawn comes to trace {0}, and told again to {1}: a flaw of the simulator")]
+    Otherwise(String, String),
 }
 
 /// A run that was made as small as it goes, and where it is kept.
@@ -40,10 +42,10 @@ pub(crate) struct Kept {
 }
 
 /// Shrinks a run that breaks a promise.
-pub(crate) fn shrink_failure(plan: &Plan, directory: &File) -> Result<Kept, ReportError> {
+pub(crate) fn shrink_failure(what: &str, plan: &Plan, directory: &File) -> Result<Kept, ReportError> {
     let judge = |plan: &Plan| play(plan).map(|outcome| Verdict::new(kinds(&outcome.findings), outcome));
     let shrunk = shrink(plan, MOST_RUNS, judge, progress)?
-        .ok_or_else(|| ReportError::Holds(format!("seed {} keeps every promise: nothing to shrink", plan.seed)))?;
+        .ok_or_else(|| ReportError::Holds(format!("{what} keeps every promise: nothing to shrink")))?;
     keep(shrunk, "What it found once does not come again.".to_owned(), Vec::new(), directory)
 }
 
@@ -63,8 +65,12 @@ pub(crate) fn reached(paths: &[Path], outcome: &Outcome) -> std::collections::BT
 }
 
 fn keep(shrunk: Shrunk, shows: String, reaches: Vec<Path>, directory: &File) -> Result<Kept, ReportError> {
-    let outcome = play(&Plan { traced: true, ..shrunk.plan.clone() })?;
-    let repro = Repro { shows, plan: shrunk.plan.clone(), findings: outcome.findings.clone(), reaches };
+    let drawn = play(&Plan { traced: true, ..shrunk.plan.clone() })?;
+    let repro = Repro::of(shows, &shrunk.plan, &drawn, reaches);
+    let outcome = play(&Plan { traced: true, ..repro.plan().clone() })?;
+    if outcome.hash != drawn.hash {
+        return Err(ReportError::Otherwise(format!("{:016x}", drawn.hash), format!("{:016x}", outcome.hash)));
+    }
     let file = repro.write(directory)?;
     Ok(Kept { repro, file, shrunk, outcome })
 }
@@ -93,16 +99,16 @@ pub(crate) fn print_kept(kept: &Kept, command: &str) {
         before.requests, after.requests, before.faults, after.faults
     );
     drop(out);
-    print_run(&repro.plan, outcome, Some(LAST_LINES));
+    print_run(&format!("seed {}", repro.plan().seed), outcome, Some(LAST_LINES));
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "kept as {}", file.display());
     let _ = writeln!(out, "again: {command} --replay-file {} --trace", file.display());
 }
 
 /// A run in words: what it was, its trace or the end of it, and what does not hold.
-pub(crate) fn print_run(plan: &Plan, outcome: &Outcome, last: Option<usize>) {
+pub(crate) fn print_run(what: &str, outcome: &Outcome, last: Option<usize>) {
     let mut out = std::io::stdout().lock();
-    for line in in_words(plan, outcome) {
+    for line in in_words(what, outcome) {
         let _ = writeln!(out, "{line}");
     }
     let left_out = last.map_or(0, |last| outcome.trace.len().saturating_sub(last));
@@ -122,9 +128,9 @@ pub(crate) fn print_run(plan: &Plan, outcome: &Outcome, last: Option<usize>) {
 }
 
 /// The plan in words: who does what, what goes wrong, and what else was drawn.
-fn in_words(plan: &Plan, outcome: &Outcome) -> Vec<String> {
+fn in_words(what: &str, outcome: &Outcome) -> Vec<String> {
     let Outcome { performed, struck, .. } = outcome;
-    let mut lines = vec![format!("seed {}", plan.seed)];
+    let mut lines = vec![what.to_owned()];
     lines.extend(outcome.setting.iter().map(|setting| format!("  {setting}")));
     if performed.len() <= MOST_NAMED {
         lines.extend(performed.iter().map(|performed| format!("  {}", performed.says)));
@@ -139,8 +145,9 @@ fn in_words(plan: &Plan, outcome: &Outcome) -> Vec<String> {
         lines.push("  nothing goes wrong".to_owned());
     } else if struck.len() <= MOST_NAMED {
         for (point, fault) in struck {
-            let about = outcome.passed.iter().find(|passed| passed.point == *point);
-            let about = about.map(|passed| format!(" ({})", passed.about)).unwrap_or_default();
+            let about = outcome.met.iter().find(|met| met.point == *point);
+            let about =
+                about.filter(|met| !met.about.is_empty()).map(|met| format!(" ({})", met.about)).unwrap_or_default();
             lines.push(format!("  ✗ {} at {point}{about}", fault.name()));
         }
     } else {

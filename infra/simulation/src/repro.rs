@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path as File, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::coverage::Path;
 use crate::fault::Fault;
-use crate::plan::{Part, Plan, Point};
+use crate::outcome::Outcome;
+use crate::plan::{Plan, Point};
+use crate::script::Script;
 
 const VERSION: u32 = 1;
 
@@ -18,7 +21,8 @@ const VERSION: u32 = 1;
 pub struct Repro {
     /// One sentence for people.
     pub shows: String,
-    pub plan: Plan,
+    /// Told, and not drawn.
+    plan: Plan,
     /// What did not hold when it was written.
     pub findings: Vec<String>,
     /// What it reaches.
@@ -26,55 +30,40 @@ pub struct Repro {
 }
 
 /// As it is written.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    version: u32,
+    #[serde(rename = "version")]
+    _version: u32,
     shows: String,
-    seed: u64,
     /// A known-wrong variant of the code that the run was played with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     planted: Option<String>,
-    #[serde(default, skip_serializing_if = "is_not")]
-    calm: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    off: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    muted: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    forced: Vec<Forced>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    dropped: Vec<(usize, u64)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    thinned: Vec<(usize, u64, usize)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// How long everything takes, and what happens to be drawn besides.
+    seed: u64,
+    #[serde(default)]
     findings: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    reaches: Vec<String>,
+    #[serde(default)]
+    reaches: Vec<Path>,
+    #[serde(default)]
+    forced: Vec<Forced>,
+    #[serde(default)]
+    shape: u64,
+    #[serde(default)]
+    muted: BTreeSet<Point>,
+    script: Script,
 }
 
-/// In the order in which they are read best.
-const FIELDS: [&str; 12] = [
-    "version", "shows", "seed", "planted", "calm", "off", "muted", "forced", "dropped", "thinned", "findings",
-    "reaches",
-];
-
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Forced {
-    at: String,
-    fault: String,
+    at: Point,
+    fault: Fault,
 }
 
 /// Read before the rest, since a file of another version may have other fields.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-const fn is_not(flag: &bool) -> bool {
-    !*flag
 }
 
 /// A file that cannot be played.
@@ -86,13 +75,20 @@ pub enum ReproError {
     Json { file: String, error: serde_json::Error },
     #[error("{file} is of version {version}, and this build reads version {VERSION}; shrink the seed again")]
     Version { file: String, version: u32 },
-    #[error("{file}: {name:?} is no {what}; this build knows {known}")]
-    Unknown { file: String, what: &'static str, name: String, known: String },
     #[error("{file} was played with the planted bug {name:?}, which this build does not have")]
     Planted { file: String, name: String },
 }
 
 impl Repro {
+    /// A run that was played, told by what it came to.
+    pub fn of(shows: String, plan: &Plan, outcome: &Outcome, reaches: Vec<Path>) -> Self {
+        Self { shows, plan: plan.told(outcome), findings: outcome.findings.clone(), reaches }
+    }
+
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     pub fn read(file: &File) -> Result<Self, ReproError> {
         let name = file.display().to_string();
         let text = fs::read_to_string(file).map_err(|error| ReproError::File { file: name.clone(), error })?;
@@ -110,60 +106,30 @@ impl Repro {
         if let Some(name) = written.planted {
             return Err(ReproError::Planted { file: file.to_owned(), name });
         }
-        let unknown = |what, name: &str, known: Vec<&str>| ReproError::Unknown {
-            file: file.to_owned(),
-            what,
-            name: name.to_owned(),
-            known: known.join(", "),
-        };
-        let part = |name: &String| {
-            Part::named(name).ok_or_else(|| unknown("part of a run", name, Part::ALL.map(Part::name).to_vec()))
-        };
-        let fault = |forced: &Forced| {
-            let known = || Fault::ALL.iter().map(|fault| fault.name()).collect();
-            let fault = Fault::named(&forced.fault).ok_or_else(|| unknown("fault", &forced.fault, known()))?;
-            Ok((Point::read(&forced.at), fault))
-        };
-        let path = |name: &String| {
-            let known = || Path::ALL.iter().map(|path| path.name()).collect();
-            Path::named(name).ok_or_else(|| unknown("path", name, known()))
-        };
-        let plan = Plan {
-            seed: written.seed,
-            off: written.off.iter().map(part).collect::<Result<_, _>>()?,
-            muted: written.muted.iter().map(|at| Point::read(at)).collect(),
-            dropped: written.dropped.into_iter().collect(),
-            thinned: written.thinned.into_iter().collect(),
-            forced: written.forced.iter().map(fault).collect::<Result<_, _>>()?,
-            is_calm: written.calm,
-            traced: false,
-        };
-        let reaches = written.reaches.iter().map(path).collect::<Result<_, _>>()?;
-        Ok(Self { shows: written.shows, plan, findings: written.findings, reaches })
+        let Written { shows, seed, findings, reaches, forced, shape, muted, script, .. } = written;
+        let forced = forced.into_iter().map(|Forced { at, fault }| (at, fault)).collect();
+        let plan = Plan { script: Some(Arc::new(script)), muted, forced, shape, ..Plan::of(seed) };
+        Ok(Self { shows, plan, findings, reaches })
     }
 
+    /// In the order in which it is read best, and what fits into a line in one.
     pub fn to_json(&self) -> String {
-        let Plan { seed, off, muted, dropped, thinned, forced, is_calm, traced: _ } = &self.plan;
-        let written = Written {
-            version: VERSION,
-            shows: self.shows.clone(),
-            seed: *seed,
-            planted: None,
-            calm: *is_calm,
-            off: off.iter().map(|part| part.name().to_owned()).collect(),
-            muted: muted.iter().map(Point::to_string).collect(),
-            forced: forced
-                .iter()
-                .map(|(at, fault)| Forced { at: at.to_string(), fault: fault.name().to_owned() })
-                .collect(),
-            dropped: dropped.iter().copied().collect(),
-            thinned: thinned.iter().copied().collect(),
-            findings: self.findings.clone(),
-            reaches: self.reaches.iter().map(|path| path.name().to_owned()).collect(),
-        };
-        let fields = serde_json::to_value(&written).expect("text and numbers are JSON");
-        let line = |name: &&str| Some(format!("  {name:?}: {}", in_lines(fields.get(*name)?)));
-        let lines: Vec<String> = FIELDS.iter().filter_map(line).collect();
+        let Plan { seed, muted, forced, shape, script, .. } = &self.plan;
+        let forced: Vec<Value> = forced.iter().map(|(at, fault)| json!({ "at": at, "fault": fault })).collect();
+        let script = script.as_deref().cloned().unwrap_or_default();
+        let fields = [
+            ("version", json!(VERSION), true),
+            ("shows", json!(self.shows), true),
+            ("seed", json!(seed), true),
+            ("findings", json!(self.findings), !self.findings.is_empty()),
+            ("reaches", json!(self.reaches), !self.reaches.is_empty()),
+            ("forced", json!(forced), !forced.is_empty()),
+            ("shape", json!(shape), *shape > 0),
+            ("muted", json!(muted), !muted.is_empty()),
+            ("script", json!(script), true),
+        ];
+        let lines = fields.iter().filter(|(.., is_said)| *is_said);
+        let lines: Vec<String> = lines.map(|(name, value, _)| format!("  {name:?}: {}", laid_out(value, 1))).collect();
         format!("{{\n{}\n}}\n", lines.join(",\n"))
     }
 
@@ -190,15 +156,20 @@ impl Repro {
     }
 }
 
-/// A list with what has a name line by line, and numbers in one.
-fn in_lines(value: &Value) -> String {
-    match value {
-        Value::Array(list) if list.iter().any(|one| !one.is_array()) => {
-            let lines: Vec<String> = list.iter().map(|one| format!("    {one}")).collect();
-            format!("[\n{}\n  ]", lines.join(",\n"))
+fn laid_out(value: &Value, depth: usize) -> String {
+    const WIDTH: usize = 100;
+    let in_one = value.to_string();
+    let (open, close, inner): (char, char, Vec<String>) = match value {
+        _ if in_one.len() + 2 * depth <= WIDTH => return in_one,
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| format!("{name:?}: {}", laid_out(value, depth + 1));
+            ('{', '}', fields.iter().map(field).collect())
         }
-        value => value.to_string(),
-    }
+        Value::Array(list) => ('[', ']', list.iter().map(|one| laid_out(one, depth + 1)).collect()),
+        _ => return in_one,
+    };
+    let (margin, end) = ("  ".repeat(depth + 1), "  ".repeat(depth));
+    format!("{open}\n{margin}{}\n{end}{close}", inner.join(&format!(",\n{margin}")))
 }
 
 /// All files of a directory, in the order of their names.

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fault::Fault;
-use crate::outcome::{Outcome, Passed, Performed};
+use crate::outcome::{Met, Outcome, Performed};
 use crate::plan::{Part, Plan, Point};
 
 /// What a run came to, as far as shrinking goes by it.
@@ -18,18 +18,18 @@ pub struct Verdict {
     pub kinds: BTreeSet<String>,
     pub struck: Vec<(Point, Fault)>,
     pub performed: Vec<Performed>,
-    pub passed: Vec<Passed>,
+    pub met: Vec<Met>,
 }
 
 impl Verdict {
     pub fn new(kinds: BTreeSet<String>, outcome: Outcome) -> Self {
-        Self { kinds, struck: outcome.struck, performed: outcome.performed, passed: outcome.passed }
+        Self { kinds, struck: outcome.struck, performed: outcome.performed, met: outcome.met }
     }
 
     /// What goes wrong in the calm may make anything look like a broken promise.
     fn is_struck_in_calm(&self) -> bool {
         let struck: BTreeSet<&Point> = self.struck.iter().map(|(point, _)| point).collect();
-        self.passed.iter().any(|passed| passed.is_calm && struck.contains(&passed.point))
+        self.met.iter().any(|met| met.is_calm && struck.contains(&met.point))
     }
 }
 
@@ -215,7 +215,7 @@ impl<E, J: FnMut(&Plan) -> Result<Verdict, E>, P: FnMut(usize, Size)> Shrinker<J
                 self.keep(plan, verdict);
                 return Ok(true);
             }
-            let forced = moved(&whereabouts, &verdict.passed);
+            let forced = moved(&whereabouts, &verdict.met);
             if forced == plan.forced {
                 break;
             }
@@ -226,10 +226,10 @@ impl<E, J: FnMut(&Plan) -> Result<Verdict, E>, P: FnMut(usize, Size)> Shrinker<J
 
     /// What is being done where something is forced to go wrong, and for which time.
     fn whereabouts(&self, forced: &[(Point, Fault)]) -> Vec<Whereabouts> {
-        let mut met: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut before: BTreeMap<&str, usize> = BTreeMap::new();
         let mut found = BTreeMap::new();
-        for Passed { point, about, .. } in &self.verdict.passed {
-            let times = met.entry(about).or_default();
+        for Met { point, about, .. } in &self.verdict.met {
+            let times = before.entry(about).or_default();
             found.insert(point, (about, *times));
             *times += 1;
         }
@@ -370,10 +370,10 @@ struct Whereabouts {
 }
 
 /// The places in another run at which the same is done.
-fn moved(whereabouts: &[Whereabouts], passed: &[Passed]) -> Vec<(Point, Fault)> {
+fn moved(whereabouts: &[Whereabouts], met: &[Met]) -> Vec<(Point, Fault)> {
     let find = |sought: &Whereabouts| {
-        let same = passed.iter().filter(|passed| passed.about == sought.about && !passed.is_calm);
-        same.take(sought.times + 1).last().map(|passed| (passed.point.clone(), sought.fault))
+        let same = met.iter().filter(|met| met.about == sought.about && !met.is_calm);
+        same.take(sought.times + 1).last().map(|met| (met.point.clone(), sought.fault))
     };
     let mut forced: Vec<(Point, Fault)> = Vec::new();
     for (point, fault) in whereabouts.iter().filter_map(find) {

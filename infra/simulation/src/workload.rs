@@ -8,21 +8,24 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use local_system::System;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 
 use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
-use crate::model::{Body, Heard, Intent, Kind, Model, Seen, decimal};
+use crate::model::{Body, Heard, IfUnpaid, Intent, Kind, Model, Seen, decimal};
 use crate::outcome::Performed;
 use crate::plan::Point;
+use crate::script::Step;
 use crate::telling::{Line, Mark};
 use crate::world::World;
 
 /// One thing that a customer does.
-#[derive(Clone, Debug)]
-enum Operation {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operation {
     Open,
     Deposit(Body),
     Order(Body),
@@ -97,20 +100,74 @@ impl Customer {
 
     /// Everything that this customer does while things go wrong.
     pub(crate) async fn act(&mut self) {
+        let script = self.world.plan.script.clone();
+        match script.as_ref().and_then(|script| script.customers.get(self.number)) {
+            Some(steps) => self.follow(steps).await,
+            None => self.improvise().await,
+        }
+    }
+
+    async fn improvise(&mut self) {
         let mut rng = chance::at(self.world.workload, &self.model.name, 1);
         let operations = rng.u64(5..13);
         for number in 1..=operations {
             let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
-            sleep(self.think(&mut rng)).await;
+            let length = self.think(&mut rng);
+            self.wait(length).await;
             let operation = self.draw(&mut rng, number);
-            if !self.world.plan.dropped.contains(&(self.number, number)) {
-                let operation = self.thinned(operation, number);
-                self.has_acted = true;
-                let says = format!("{} {}", self.model.name, self.in_words(&operation, number));
-                let requests = if let Operation::Burst(requests) = &operation { requests.len() } else { 1 };
-                self.world.performs(Performed { customer: self.number, number, requests, says });
-                self.perform(operation, number, &mut rng).await;
+            self.take(number, operation).await;
+        }
+    }
+
+    async fn follow(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                // What it is about may have been left out.
+                Step::Does { what, .. } if !self.knows(what) => {}
+                Step::Does { number, what } => self.take(*number, what.clone()).await,
+                Step::WaitsMs(length) => self.wait(*length).await,
+                Step::JumpsMs(length) => {
+                    self.world.tell(self.number, step.clone());
+                    advance(Duration::from_millis(*length)).await;
+                }
+                Step::Begins => {
+                    self.world.tell(self.number, step.clone());
+                    self.world.begin();
+                }
             }
+        }
+    }
+
+    async fn wait(&mut self, length_ms: u64) {
+        self.world.tell(self.number, Step::WaitsMs(length_ms));
+        sleep(Duration::from_millis(length_ms)).await;
+    }
+
+    /// Does one thing, unless the plan leaves it out.
+    async fn take(&mut self, number: u64, operation: Operation) {
+        if self.world.plan.dropped.contains(&(self.number, number)) {
+            return;
+        }
+        let operation = self.thinned(operation, number);
+        self.has_acted = true;
+        let says = format!("{} {}", self.model.name, self.in_words(&operation, number));
+        let requests = if let Operation::Burst(requests) = &operation { requests.len() } else { 1 };
+        self.world.performs(Performed { customer: self.number, number, requests, says });
+        self.world.tell(self.number, Step::Does { number, what: operation.clone() });
+        // Apart from the numbers with which it was drawn, so that it is the same where it is told.
+        let mut rng = chance::at(self.world.workload, &format!("{} does", self.model.name), number);
+        self.perform(operation, number, &mut rng).await;
+    }
+
+    fn knows(&self, operation: &Operation) -> bool {
+        let intent = |place: &usize| self.model.intents.get(*place);
+        match operation {
+            Operation::Again(place) | Operation::Other(place, _) => intent(place).is_some(),
+            Operation::ReadOrder(place) | Operation::ReadTimeline(place) => {
+                intent(place).is_some_and(|intent| intent.kind == Kind::Order && intent.accepted.is_some())
+            }
+            Operation::Malformed(which) => *which < MALFORMED.len(),
+            _ => true,
         }
     }
 
@@ -132,7 +189,7 @@ impl Customer {
             (Kind::Deposit, _) => format!("deposits {} ({key})", decimal(body.minor)),
             (Kind::Order, None) => format!("orders for {} ({key})", decimal(body.minor)),
             (Kind::Order, Some(if_unpaid)) => {
-                format!("orders for {}, if unpaid {if_unpaid} ({key})", decimal(body.minor))
+                format!("orders for {}, if unpaid {} ({key})", decimal(body.minor), if_unpaid.name())
             }
         };
         match operation {
@@ -161,14 +218,14 @@ impl Customer {
         }
     }
 
-    fn think(&self, rng: &mut fastrand::Rng) -> Duration {
-        let ms = match rng.u32(0..12) {
+    /// In milliseconds.
+    fn think(&self, rng: &mut fastrand::Rng) -> u64 {
+        match rng.u32(0..12) {
             _ if self.is_hot => rng.u64(0..300),
             0 => rng.u64(20_000..70_000),
             1..=4 => rng.u64(0..30),
             _ => rng.u64(30..4_000),
-        };
-        Duration::from_millis(ms)
+        }
     }
 
     fn draw(&self, rng: &mut fastrand::Rng, number: u64) -> Operation {
@@ -338,7 +395,7 @@ impl Customer {
         let mut fields = Map::from_iter([("amount".to_owned(), Value::from(decimal(body.minor)))]);
         if intent.kind == Kind::Order {
             fields.insert("description".to_owned(), format!("order {}", intent.key).into());
-            fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.into())));
+            fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.name().into())));
         }
         Letter::post(intent.kind.path(), Some(intent.key.clone()), &Value::Object(fields).to_string())
     }
@@ -476,7 +533,7 @@ impl Customer {
     }
 
     async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
-        self.world.passes(&point, || letter.in_short());
+        self.world.meet(&point, Class::Request, true, || letter.in_short());
         let struck = self.world.strike(&point, Class::Request);
         if let Some((fault, _)) = &struck {
             self.world.say(|| Line::new(Mark::Struck, &point, letter.in_short()).to(fault.name().to_uppercase()));
@@ -586,8 +643,8 @@ fn deposit(rng: &mut fastrand::Rng) -> Body {
 
 fn order(rng: &mut fastrand::Rng) -> Body {
     let if_unpaid = match rng.u32(0..8) {
-        0 | 1 => Some("cancel"),
-        2 => Some("wait"),
+        0 | 1 => Some(IfUnpaid::Cancel),
+        2 => Some(IfUnpaid::Wait),
         _ => None,
     };
     Body { minor: rng.i64(1..5_000), if_unpaid }

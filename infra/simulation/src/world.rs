@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
-use crate::outcome::{Passed, Performed};
+use crate::outcome::{Met, Performed};
 use crate::plan::{Plan, Point};
+use crate::script::{Script, Step};
 use crate::speaker::Speaker;
 use crate::telling::{self, Line, Mark, Names};
 use crate::trace::{Trace, stamp};
@@ -27,6 +28,7 @@ pub(crate) struct World {
     scheduler: u64,
     pub(crate) workload: u64,
     is_calm: AtomicBool,
+    has_begun: AtomicBool,
     running: AtomicUsize,
     owed: AtomicUsize,
     calls: AtomicU64,
@@ -40,6 +42,8 @@ pub(crate) struct State {
     pub(crate) watch: Watch,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
+    pub(crate) met: Vec<Met>,
+    pub(crate) script: Script,
     pub(crate) kept: Vec<Kept>,
     /// Public events that were told and have not been on the bus.
     unannounced: BTreeMap<String, String>,
@@ -48,7 +52,6 @@ pub(crate) struct State {
     earlier: BTreeMap<String, Value>,
     tokens: BTreeSet<String>,
     pub(crate) performed: Vec<Performed>,
-    pub(crate) passed: Vec<Passed>,
     pub(crate) names: Names,
 }
 
@@ -60,6 +63,8 @@ impl State {
             watch: Watch::default(),
             findings: Vec::new(),
             struck: Vec::new(),
+            met: Vec::new(),
+            script: Script::default(),
             kept: Vec::new(),
             unannounced: BTreeMap::new(),
             announced: BTreeSet::new(),
@@ -67,7 +72,6 @@ impl State {
             earlier: BTreeMap::new(),
             tokens: BTreeSet::new(),
             performed: Vec::new(),
-            passed: Vec::new(),
             names: Names::default(),
         }
     }
@@ -109,7 +113,11 @@ impl World {
     pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
         let stream = |which| chance::stream(plan.seed, which);
         let start_ms = clock.now_ms();
-        let swarm = Swarm::draw(stream(Stream::Swarm)).only(|part| plan.has(part));
+        let swarm = match &plan.script {
+            Some(script) => script.weather.clone(),
+            None => Swarm::draw(stream(Stream::Swarm)),
+        };
+        let swarm = swarm.only(|part| plan.has(part));
         Arc::new(Self {
             plan: plan.clone(),
             clock,
@@ -119,6 +127,7 @@ impl World {
             scheduler: stream(Stream::Scheduler),
             workload: stream(Stream::Workload),
             is_calm: AtomicBool::new(false),
+            has_begun: AtomicBool::new(plan.script.as_ref().is_none_or(|script| !script.has_prelude())),
             running: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
@@ -143,6 +152,11 @@ impl World {
     /// From here on nothing goes wrong.
     pub(crate) fn calm_down(&self) {
         self.is_calm.store(true, Ordering::SeqCst);
+    }
+
+    /// What came so far only led up to the scenario.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -196,18 +210,27 @@ impl World {
         self.state().performed.push(performed);
     }
 
-    /// Somebody comes to a place where something may go wrong.
-    pub(crate) fn passes(&self, point: &Point, about: impl FnOnce() -> String) {
-        let mut state = self.state();
-        if state.trace.is_readable() {
-            let function = point.who.split('#').next().unwrap_or_default();
-            let about = without_numbers(&format!("{function} {}", about()));
-            state.passed.push(Passed { point: point.clone(), about, is_calm: self.is_calm() });
-        }
+    /// Takes down what a customer did, so that it can be told again.
+    pub(crate) fn tell(&self, customer: usize, step: Step) {
+        self.state().script.tell(customer, step);
     }
 
     pub(crate) fn note(&self, parts: &[&[u8]]) {
         self.state().trace.note(self.now_ms(), parts);
+    }
+
+    /// Takes down that something may go wrong here. What is asked in the calm has to be answered.
+    pub(crate) fn meet(&self, point: &Point, class: Class, is_asked: bool, about: impl FnOnce() -> String) {
+        let is_calm = self.is_calm();
+        let is_swept = self.has_begun.load(Ordering::SeqCst) && !(is_asked && is_calm);
+        let mut state = self.state();
+        let about = if state.trace.is_readable() {
+            let function = point.who.split('#').next().unwrap_or_default();
+            without_numbers(&format!("{function} {}", about()))
+        } else {
+            String::new()
+        };
+        state.met.push(Met { point: point.clone(), class, about, is_calm, is_swept });
     }
 
     /// What goes wrong here, if anything, and the numbers to do it with.
@@ -241,6 +264,10 @@ impl World {
             Some(fault) => fault,
             None if self.is_calm() || self.plan.muted.contains(point) => return None,
             None => drawn?,
+        };
+        let rng = match self.plan.shape {
+            shape if shape > 0 && forced.is_some() => fault.shaped(rng, shape),
+            _ => rng,
         };
         let mut state = self.state();
         state.struck.push((point.clone(), fault));
