@@ -6,6 +6,7 @@ use domain::books::{Halt, Kept, Key};
 use domain::ids::OrderId;
 use domain::messages::{self, Cursor, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Resource, Waiting};
+use domain::planted;
 use platform::queue::Delivery;
 use platform::runtime::Invocation;
 use platform::store::Needs;
@@ -116,7 +117,11 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
             .store
             .decide(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now| {
                 for waiting in &orders {
-                    books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
+                    let advanced =
+                        books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
+                    if planted!(WakeStopsAtFirst) && advanced != Advanced::Moved {
+                        break;
+                    }
                 }
                 Ok(anything_left(books.peek(&resource.key()), resource))
             })
@@ -133,7 +138,7 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
                 true
             }
         };
-        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() {
+        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() || planted!(WakeStopsAtThirty) {
             return Ok(());
         }
         after = Some(last);

@@ -8,7 +8,7 @@ use crate::events::{Event, EventId, Told};
 use crate::ids::{CustomerId, OrderId, UnreadableId};
 use crate::notices;
 use crate::orders::{CancelReason, Lack, Order, Resource};
-use crate::{Amount, Currency, Outcome, Timestamp};
+use crate::{Amount, Currency, Outcome, Timestamp, planted};
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +57,11 @@ impl WorkMessage {
     pub fn deduplication_id(&self) -> String {
         let cursor = match &self.work {
             Work::Advance { .. } | Work::Wake { after: None, .. } => String::new(),
+            Work::Wake { .. } if planted!(CursorLeftOut) => String::new(),
             Work::Wake { after: Some(cursor), .. } => format!(".{}", &cursor.order.to_string()[..12]),
         };
-        format!("{}.work{cursor}.{}", self.event, self.attempt)
+        let attempt = if planted!(AttemptLeftOut) { 0 } else { self.attempt };
+        format!("{}.work{cursor}.{attempt}", self.event)
     }
 
     /// The same work as a new attempt, which the queue does not take for a repeat.
@@ -87,7 +89,8 @@ impl Notification {
     }
 
     pub fn deduplication_id(&self) -> String {
-        format!("{}.notice", self.event)
+        let event = if planted!(NoticeWithoutIndex) { EventId { index: 0, ..self.event } } else { self.event };
+        format!("{event}.notice")
     }
 }
 

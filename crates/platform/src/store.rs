@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use domain::books::{Books, Halt, Key};
-use domain::{Refusal, Timestamp};
+use domain::{Refusal, Timestamp, planted};
 use tokio::time::Instant;
 
 use crate::runtime::Clock;
@@ -139,7 +139,9 @@ impl Store {
                 Committed::Yes => return Ok(answer),
                 Committed::Lost(found) => {
                     tried.push((commit, answer));
-                    known.extend(found);
+                    if !planted!(LostRaceStale) {
+                        known.extend(found);
+                    }
                     if let Some(own) = came_through(&known, &tried) {
                         return Ok(tried.swap_remove(own).1);
                     }
@@ -148,6 +150,7 @@ impl Store {
                 Committed::Busy(why) => {
                     tracing::debug!(attempt, why, "turned away; trying again");
                 }
+                Committed::Unknown(_) if planted!(UnknownIsDone) => return Ok(answer),
                 Committed::Unknown(why) => {
                     tracing::warn!(attempt, why, "the answer to a write was lost; reading back");
                     tried.push((commit, answer));

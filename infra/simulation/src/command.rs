@@ -17,11 +17,13 @@ use crate::play::play;
 
 /// Runs with fewer seeds than this need not reach everything.
 const ENOUGH_TO_COVER: u64 = 10_000;
+/// How many are played unless it is said. Of a build with planted bugs, for each of them.
+const SEEDS: u64 = if domain::planted::IS_PLANTED { 10_000 } else { 100 };
 
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// How many seeds to play
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = SEEDS)]
     pub seeds: u64,
     /// The first of them
     #[arg(long, default_value_t = 1)]
@@ -47,6 +49,9 @@ pub struct Arguments {
     /// The summary as JSON
     #[arg(long)]
     pub json: bool,
+    #[cfg(feature = "planted")]
+    #[command(flatten)]
+    pub planted: crate::planted::Arguments,
 }
 
 /// What all seeds came to.
@@ -77,13 +82,21 @@ impl Tally {
 
 pub fn run(arguments: &Arguments) -> ExitCode {
     match arguments.replay {
-        Some(seed) => replay(seed, arguments.trace),
+        Some(seed) => replay(arguments, seed),
+        #[cfg(feature = "planted")]
+        None if domain::planted::IS_PLANTED => crate::planted::run(arguments),
         None => explore(arguments),
     }
 }
 
-fn replay(seed: u64, traced: bool) -> ExitCode {
-    match play(&Plan { traced, ..Plan::of(seed) }) {
+fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
+    let plan = Plan {
+        traced: arguments.trace,
+        #[cfg(feature = "planted")]
+        planted: arguments.planted.planted,
+        ..Plan::of(seed)
+    };
+    match play(&plan) {
         Ok(outcome) => {
             let mut out = std::io::stdout().lock();
             for line in &outcome.trace {
@@ -158,7 +171,7 @@ fn played(seed: u64, twice: bool) -> Result<Outcome, String> {
     Ok(outcome)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
@@ -246,7 +259,7 @@ fn per(total: u64, of: u64) -> u64 {
     total.checked_div(of).unwrap_or_default()
 }
 
-fn cannot(why: &str) -> ExitCode {
+pub(crate) fn cannot(why: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr().lock(), "error: {why}");
     ExitCode::from(2)
 }

@@ -173,6 +173,8 @@ pub(crate) struct Swarm {
     pub(crate) outage: Option<Outage>,
     /// How many deliveries in ten thousand that wake others come when there is hardly time left for it.
     pub(crate) late_wakes: u32,
+    /// How old what is read may be, where the service does not promise the newest.
+    pub(crate) lag_ms: i64,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
@@ -258,11 +260,12 @@ impl Swarm {
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
         let late_wakes = if on_in_ten > 0 && rng.u32(0..4) == 0 { 4_000 } else { 0 };
-        Self { rates, skew_ms, kept, outage, late_wakes }
+        let lag_ms = if on_in_ten > 0 && rng.bool() { rng.i64(20..4_000) } else { 0 };
+        Self { rates, skew_ms, kept, outage, late_wakes, lag_ms }
     }
 
     pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0 }
+        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0, lag_ms: 0 }
     }
 
     /// What strikes a call of this kind, if anything.

@@ -12,10 +12,13 @@ mod command;
 mod coverage;
 mod fault;
 mod hearing;
+mod lag;
 mod model;
 mod network;
 mod outcome;
 mod plan;
+#[cfg(feature = "planted")]
+mod planted;
 mod play;
 mod speaker;
 mod trace;

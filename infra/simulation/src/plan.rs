@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+#[cfg(feature = "planted")]
+use domain::planted::Bug;
+
 use crate::fault::Fault;
 
 /// A place where chance has a say: who, and which of their calls. It keeps its name when another place is muted.
@@ -45,6 +48,9 @@ pub struct Plan {
     pub is_calm: bool,
     /// Readable lines are kept.
     pub traced: bool,
+    /// What is wrong in the code that runs.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Bug>,
 }
 
 impl Plan {

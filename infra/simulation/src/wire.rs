@@ -303,7 +303,7 @@ fn error(status: u16, kind: &str, message: &str) -> Response<Bytes> {
     answer(status, &json!({ "__type": kind, "message": message }))
 }
 
-fn answer(status: u16, body: &Value) -> Response<Bytes> {
+pub(crate) fn answer(status: u16, body: &Value) -> Response<Bytes> {
     made(status, "application/x-amz-json-1.0", body.to_string())
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
+use crate::lag::Past;
 use crate::plan::{Plan, Point};
 use crate::speaker::Speaker;
 use crate::trace::{Trace, stamp};
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) swarm: Swarm,
     faults: u64,
     scheduler: u64,
+    lag: u64,
     pub(crate) workload: u64,
     is_calm: AtomicBool,
     running: AtomicUsize,
@@ -36,6 +38,7 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     pub(crate) watch: Watch,
+    pub(crate) past: Past,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
     pub(crate) kept: Vec<Kept>,
@@ -53,6 +56,7 @@ impl State {
             trace,
             coverage: Coverage::default(),
             watch: Watch::default(),
+            past: Past::default(),
             findings: Vec::new(),
             struck: Vec::new(),
             kept: Vec::new(),
@@ -109,6 +113,7 @@ impl World {
             swarm,
             faults: stream(Stream::Faults),
             scheduler: stream(Stream::Scheduler),
+            lag: stream(Stream::Lag),
             workload: stream(Stream::Workload),
             is_calm: AtomicBool::new(false),
             running: AtomicUsize::new(0),
@@ -234,6 +239,15 @@ impl World {
         } else {
             (rng.u64(1..8), rng.u64(1..8))
         }
+    }
+
+    /// How far behind this call is, if the service may lag in what it asks for.
+    pub(crate) fn lag_ms(&self, point: &Point) -> i64 {
+        let mut rng = chance::at(self.lag, &point.who, point.call);
+        if self.is_calm() || self.plan.muted.contains(point) || rng.bool() {
+            return 0;
+        }
+        rng.i64(0..=self.swarm.lag_ms)
     }
 
     pub(crate) fn skew_of(&self, who: &str) -> i64 {
