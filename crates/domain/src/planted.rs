@@ -7,6 +7,9 @@
 /// Whether this build has bugs in it. Whatever is deployed asserts that it has none.
 pub const IS_PLANTED: bool = cfg!(feature = "planted");
 
+/// What a build with bugs says of itself, and no other does.
+pub const MARKER: &str = "bugs are planted in this build";
+
 /// Whether this bug is active here: `planted!(FingerprintIgnored)`.
 #[cfg(feature = "planted")]
 #[macro_export]
@@ -58,7 +61,8 @@ bugs! {
     WakeOnlyFromZero = "wake-only-from-zero", "a deposit wakes only if nothing was on the account before";
     FingerprintIgnored = "fingerprint-ignored", "another request under a used key is answered as if it were the first";
     DepositWindow = "deposit-window", "a deposit's key is remembered for five minutes, as a queue remembers a message";
-    OrderLease = "order-lease", "an order that has not ended after a minute is taken for an attempt that died, and placed anew";
+    OrderLease = "order-lease",
+        "an order that has not ended after a minute is taken for an attempt that died, and placed anew";
     EffectAlone = "effect-alone", "money is taken in, and the record that it was is not in the same commit";
     StepAlone = "step-alone", "an order is paid and completed, and the charge is not in the same commit";
     WholeBalanceRefused = "whole-balance-refused", "an order for all that is on the account is refused: `<=` for `<`";
@@ -67,7 +71,8 @@ bugs! {
     PlaceLeft = "place-left", "an order that is cancelled keeps its place among those that wait";
     AnothersShown = "anothers-shown", "an order is shown to whoever knows its id";
     LostWakeUp = "lost-wake-up", "what a decision only read is not checked when it is committed";
-    BatchSeesPast = "batch-sees-past", "each order of a batch is decided on what was loaded, not on what those before it left";
+    BatchSeesPast = "batch-sees-past",
+        "each order of a batch is decided on what was loaded, not on what those before it left";
     KeyWithoutCustomer = "key-without-customer", "an idempotency key is looked up without whose it is";
     // What is told.
     NoticeWithoutIndex = "notice-without-index", "two notices of one commit have the same deduplication id";
@@ -79,15 +84,18 @@ bugs! {
     UnknownIsDone = "unknown-is-done", "a write whose answer was lost is taken for done";
     LostRaceStale = "lost-race-stale", "after a lost race the decision is made again on what was read before it";
     ConflictSwallowed = "conflict-swallowed", "a transaction that was cancelled for a rival's is taken for done";
-    ReasonsOutOfPlace = "reasons-out-of-place", "cancellation reasons are read without those that say nothing, so each is another item's";
+    ReasonsOutOfPlace = "reasons-out-of-place",
+        "cancellation reasons are read without those that say nothing, so each is another item's";
     UnprocessedIsAbsent = "unprocessed-is-absent", "keys that the service left unprocessed are taken for absent";
     StaleGet = "stale-get", "an item that is shown is not read consistently";
     StaleWaiters = "stale-waiters", "those who wait are not read consistently";
     PageSkips = "page-skips", "the item that shows that there is a next page takes the place of the last of this one";
     // How it is carried.
-    FailedEntriesIgnored = "failed-entries-ignored", "messages that a queue did not take out of a batch are taken for sent";
+    FailedEntriesIgnored = "failed-entries-ignored",
+        "messages that a queue did not take out of a batch are taken for sent";
     BusFailuresIgnored = "bus-failures-ignored", "events that the bus did not take out of a batch are taken for sent";
-    RelayNamesLast = "relay-names-last", "of the records that failed the last is named, and the mapping goes on from there";
+    RelayNamesLast = "relay-names-last",
+        "of the records that failed the last is named, and the mapping goes on from there";
     GroupNotHeldUp = "group-not-held-up", "what follows a failure in its group is not reported as undone";
     WakeSwallowed = "wake-swallowed", "waiters that could not be woken are logged, and their message is done";
     WakeStopsAtFirst = "wake-stops-at-first", "a waiter who cannot be served ends the pass";
@@ -96,7 +104,8 @@ bugs! {
     NoticeSwallowed = "notice-swallowed", "a notification that could not be kept is logged, and its message is done";
     DeadLetterSwallowed = "dead-letter-swallowed", "a dead letter that could not be taken up is logged, and is gone";
     DeadWakeForgotten = "dead-wake-forgotten", "of dead letters only orders and notifications are taken up, no wakes";
-    RecordsDeletedUnsent = "records-deleted-unsent", "failed records are deleted whether or not their events could be sent";
+    RecordsDeletedUnsent = "records-deleted-unsent",
+        "failed records are deleted whether or not their events could be sent";
     // What is shown.
     ReplayShowsNow = "replay-shows-now", "the repeat of a request is answered with the order as it stands";
 }
@@ -110,9 +119,6 @@ mod active {
     thread_local! {
         static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
     }
-
-    /// What a build with bugs says of itself, and no other can.
-    pub const MARKER: &str = "bugs are planted in this build";
 
     /// The bug that is active in this thread, until this is dropped.
     #[derive(Debug)]
@@ -139,4 +145,4 @@ mod active {
 }
 
 #[cfg(feature = "planted")]
-pub use active::{MARKER, Plot, is_active};
+pub use active::{Plot, is_active};

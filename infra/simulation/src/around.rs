@@ -95,7 +95,8 @@ impl Hand {
         if skew_ms != 0 {
             self.world.reached(Path::ClockSkewed);
         }
-        let speaker = Speaker::new(who, self.function.clone(), skew_ms);
+        let works_in_background = !invocation.event["routeKey"].is_string();
+        let speaker = Speaker::new(who, self.function.clone(), works_in_background, skew_ms);
         let _running = self.world.runs();
         self.world.note(&[b"begin", speaker.who.as_bytes(), invocation.event.to_string().as_bytes()]);
         self.world.say(|| format!("{} begins{}", speaker.who, about(&invocation.event)));

@@ -73,6 +73,9 @@ faults! {
     SentTwice = "request twice at once",
     /// The client has given up on it when it arrives.
     RequestLate = "request late",
+    /// A function is not allowed to write: a policy was changed by mistake, and is changed back. It strikes what works in
+    /// the background; a caller would rightly be told of an internal error.
+    Denied = "denied",
 }
 
 /// What kind of call something is, as far as faults differ.
@@ -136,7 +139,7 @@ impl Fault {
             Self::RequestLost | Self::ResponseLost | Self::SentTwice | Self::RequestLate => {
                 matches!(class, Class::Request)
             }
-            Self::Conflict => matches!(class, Class::Put | Class::Transact),
+            Self::Conflict | Self::Denied => matches!(class, Class::Put | Class::Transact),
             Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
             Self::Unprocessed => matches!(class, Class::LoadSome),
             Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
@@ -204,10 +207,11 @@ impl Outage {
         Class::Announce,
         Class::Object,
     ];
-    const FAULTS: [Fault; 7] = [
+    const FAULTS: [Fault; 8] = [
         Fault::LostBefore,
         Fault::LostAfter,
         Fault::Throttled,
+        Fault::Conflict,
         Fault::Conflict,
         Fault::ErrorBefore,
         Fault::ErrorAfter,
@@ -227,9 +231,11 @@ impl Outage {
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
         // Work that loses every race is sent again twenty times before its order is given a rest, which takes a while.
-        let length_ms = if fault == Fault::Conflict { length_ms.max(700_000) } else { length_ms };
+        let loses_every_race = fault == Fault::Conflict;
+        let length_ms = if loses_every_race { length_ms.max(700_000) } else { length_ms };
         let from_ms = rng.i64(0..8_000);
-        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 10_000][rng.usize(0..3)] })
+        let rate = if loses_every_race { 10_000 } else { [6_000, 9_000, 10_000][rng.usize(0..3)] };
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate })
     }
 
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {

@@ -148,6 +148,7 @@ impl Network {
             }
             Fault::Throttled => Heard::Answer(call.throttled(&mut rng)),
             Fault::Conflict => Heard::Answer(call.conflict(&mut rng)),
+            Fault::Denied if speaker.works_in_background => Heard::Answer(wire::denied()),
             Fault::InProgressBefore => Heard::Answer(wire::in_progress()),
             Fault::InProgressAfter => {
                 self.apply(speaker, call).await;
@@ -191,13 +192,14 @@ impl Network {
                 speaker.end(if fault == Fault::CrashAfter { Ending::Crashed } else { Ending::Hung });
                 Heard::Nothing
             }
-            // These strike elsewhere; a plan that forces one here gets its answer.
+            // These strike elsewhere, or others; a plan that forces one here gets its answer.
             Fault::Twice
             | Fault::AtOnce
             | Fault::Delayed
             | Fault::Split
             | Fault::Merged
             | Fault::AnswerLost
+            | Fault::Denied
             | Fault::RequestLost
             | Fault::ResponseLost
             | Fault::SentTwice

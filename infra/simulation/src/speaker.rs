@@ -23,6 +23,8 @@ pub(crate) struct Speaker {
     /// The function and which of its invocations.
     pub(crate) who: String,
     pub(crate) function: String,
+    /// Nobody waits for its answer.
+    pub(crate) works_in_background: bool,
     /// How far its clock is from the true time.
     pub(crate) skew_ms: i64,
     calls: AtomicU64,
@@ -33,10 +35,11 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    pub(crate) fn new(who: String, function: String, skew_ms: i64) -> Arc<Self> {
+    pub(crate) fn new(who: String, function: String, works_in_background: bool, skew_ms: i64) -> Arc<Self> {
         Arc::new(Self {
             who,
             function,
+            works_in_background,
             skew_ms,
             calls: AtomicU64::new(0),
             is_in_doubt: AtomicBool::new(false),

@@ -290,6 +290,10 @@ pub(crate) fn in_progress() -> Response<Bytes> {
     error(400, &kind, "The transaction with the given request token is already in progress.")
 }
 
+pub(crate) fn denied() -> Response<Bytes> {
+    error(400, "com.amazon.coral.service#AccessDeniedException", "User is not authorized to perform this action.")
+}
+
 pub(crate) fn with_unprocessed(answered: Response<Bytes>, left: Value) -> Response<Bytes> {
     if !answered.status().is_success() {
         return answered;
