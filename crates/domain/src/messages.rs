@@ -57,11 +57,9 @@ impl WorkMessage {
     pub fn deduplication_id(&self) -> String {
         let cursor = match &self.work {
             Work::Advance { .. } | Work::Wake { after: None, .. } => String::new(),
-            Work::Wake { .. } if planted!(CursorLeftOut) => String::new(),
             Work::Wake { after: Some(cursor), .. } => format!(".{}", &cursor.order.to_string()[..12]),
         };
-        let attempt = if planted!(AttemptLeftOut) { 0 } else { self.attempt };
-        format!("{}.work{cursor}.{attempt}", self.event)
+        format!("{}.work{cursor}.{}", self.event, self.attempt)
     }
 
     /// The same work as a new attempt, which the queue does not take for a repeat.

@@ -76,8 +76,6 @@ bugs! {
     KeyWithoutCustomer = "key-without-customer", "an idempotency key is looked up without whose it is";
     // What is told.
     NoticeWithoutIndex = "notice-without-index", "two notices of one commit have the same deduplication id";
-    AttemptLeftOut = "attempt-left-out", "work sent again has the deduplication id that it had the first time";
-    CursorLeftOut = "cursor-left-out", "the rest of a wake has the deduplication id of its beginning";
     // How it is kept.
     VersionNotCompared = "version-not-compared", "an item is written over whatever version is there";
     AbsenceNotChecked = "absence-not-checked", "a new item is written over one that is there";
@@ -86,7 +84,6 @@ bugs! {
     ConflictSwallowed = "conflict-swallowed", "a transaction that was cancelled for a rival's is taken for done";
     ReasonsOutOfPlace = "reasons-out-of-place",
         "cancellation reasons are read without those that say nothing, so each is another item's";
-    UnprocessedIsAbsent = "unprocessed-is-absent", "keys that the service left unprocessed are taken for absent";
     StaleGet = "stale-get", "an item that is shown is not read consistently";
     StaleWaiters = "stale-waiters", "those who wait are not read consistently";
     PageSkips = "page-skips", "the item that shows that there is a next page takes the place of the last of this one";
@@ -96,7 +93,6 @@ bugs! {
     BusFailuresIgnored = "bus-failures-ignored", "events that the bus did not take out of a batch are taken for sent";
     RelayNamesLast = "relay-names-last",
         "of the records that failed the last is named, and the mapping goes on from there";
-    GroupNotHeldUp = "group-not-held-up", "what follows a failure in its group is not reported as undone";
     WakeSwallowed = "wake-swallowed", "waiters that could not be woken are logged, and their message is done";
     WakeStopsAtFirst = "wake-stops-at-first", "a waiter who cannot be served ends the pass";
     WakeStopsAtThirty = "wake-stops-at-thirty", "a wake serves the first thirty and leaves the rest";

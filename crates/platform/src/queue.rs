@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 
 use aws_lambda_events::sqs::SqsEvent;
-use domain::planted;
 use serde_json::{Value, json};
 
 #[derive(Debug, Default)]
@@ -45,7 +44,7 @@ impl Batch {
         let mut failures = Vec::new();
         for (place, delivery) in self.deliveries.iter().enumerate() {
             if failed.contains(&place) || held_up.contains(&delivery.group) {
-                if !delivery.group.is_empty() && !planted!(GroupNotHeldUp) {
+                if !delivery.group.is_empty() {
                     held_up.insert(&delivery.group);
                 }
                 failures.push(json!({ "itemIdentifier": delivery.message_id }));

@@ -132,7 +132,6 @@ impl Table {
             }
             wanted = answer
                 .unprocessed_keys
-                .filter(|_| !planted!(UnprocessedIsAbsent))
                 .and_then(|mut left| left.remove(&self.name))
                 .map(|left| left.keys)
                 .unwrap_or_default();

@@ -14,6 +14,8 @@ use crate::play::play;
 
 /// With how many seeds a bug is kept, so that it is still known when one of them has grown stale.
 const KEPT: usize = 3;
+/// How far further ones are looked for, in any case.
+const LOOK_ON: u64 = 12;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// By which seeds it was found, the first first, and what the first one said.
@@ -28,7 +30,7 @@ pub(super) fn finding(bug: Bug, seed: u64) -> Result<Option<String>, String> {
     Ok(outcome.findings.into_iter().next())
 }
 
-/// Which seeds are still to be played: until the first that finds it, or, to keep some more, as far again.
+/// Which seeds are still to be played: until the first that finds it, or, to keep some more, further.
 struct Goal {
     seeds: u64,
     wanted: usize,
@@ -39,7 +41,7 @@ impl Goal {
         match found.keys().next() {
             Some(first) if self.wanted == 1 => first + 1,
             Some(_) if found.len() >= self.wanted => 0,
-            Some(first) => (first + 1).saturating_mul(KEPT as u64),
+            Some(first) => (first + 1).saturating_mul(KEPT as u64).max(LOOK_ON),
             None => u64::MAX,
         }
         .min(self.seeds)
