@@ -18,9 +18,11 @@ const PLACED: usize = 1;
 const PAID: usize = 2;
 const WAITED: usize = 4;
 const UNPAID: usize = 6;
-const OVERDUE: usize = 7;
+const STALLED: usize = 7;
+const RESUMED: usize = 8;
+const OVERDUE: usize = 9;
 
-/// What there is to break: a deposit, an order paid, one that waits and is cancelled at its deadline, one that may not.
+/// What there is to break: a deposit, an order paid, one that waits stalls and is cancelled at its deadline, one that may not.
 fn story() -> Ledger {
     let mut ledger = Ledger::new();
     ledger.deposit("alice", "d1", 500).unwrap();
@@ -32,6 +34,9 @@ fn story() -> Ledger {
         ledger.advance(id);
         ids.push(id);
     }
+    ledger.stall(ids[1]);
+    ledger.pass(Millis::minutes(2));
+    ledger.look(ids[1]);
     ledger.pass(Millis::hours(73));
     ledger.look(ids[1]);
     ledger
@@ -76,6 +81,11 @@ fn silent(commit: &mut [Action], of: fn(&Item) -> bool) {
             events.clear();
         }
     }
+}
+
+fn deadline(commit: &mut [Action], moved: Millis) {
+    let waiting = of_order(commit).waiting_for.as_mut().unwrap();
+    waiting.until = waiting.until.after(moved);
 }
 
 type Break = fn(&mut Vec<Action>);
@@ -138,6 +148,11 @@ fn each_broken_commit_is_found_when_it_comes() {
         ("parked for what is there", WAITED, Promise::NoIdling, |commit| {
             of_order(commit).amount = Amount::from_minor(100).unwrap();
         }),
+        ("a deadline that comes too early", WAITED, Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(-1))
+        }),
+        ("a deadline that is put off", STALLED, Promise::NothingLost, |commit| deadline(commit, Millis::minutes(1))),
+        ("a deadline that begins anew", RESUMED, Promise::NothingLost, |commit| deadline(commit, Millis::minutes(2))),
         ("a place in another's name", WAITED, Promise::EveryoneTheirOwn, |commit| {
             for action in commit {
                 if let Action::Put { item: Item::Waiting(waiting), .. } = action {
@@ -176,7 +191,7 @@ fn each_broken_commit_is_found_when_it_comes() {
     let commits = story().commits;
     assert_eq!(commits.len(), OVERDUE + 1, "the story has changed: {commits:#?}");
     for (what, at, promise, tamper) in breaks {
-        let mut watch = Watch::default();
+        let mut watch = Watch::default().with_wait(Millis::hours(72));
         for commit in &commits[..*at] {
             assert_eq!(watch.see(commit), []);
         }

@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const _: () = assert!(!domain::planted::IS_PLANTED, "the command is built without the feature `planted`");
+
 const EXAMPLES: &str = "\
 Examples:
   paidonce                                  serve on port 3000, keeping the state in .paidonce;

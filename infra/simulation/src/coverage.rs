@@ -40,6 +40,7 @@ paths! {
     TransactionCancelled = "a transaction cancelled for a condition",
     TransactionRepeated = "a transaction repeated under its token",
     ReadBack = "a lost answer read back",
+    ReadLagged = "a read behind the table",
     FunctionFailed = "a function failed as a whole",
     ClockSkewed = "an invocation with another clock",
     OrderWaits = "an order parked",

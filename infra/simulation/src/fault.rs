@@ -82,6 +82,9 @@ faults! {
     RequestLate = "request late",
     /// The same work is done from its beginning to its end by another process, before the call arrives.
     Overtaken = "overtaken",
+    /// A function is not allowed to write: a policy was changed by mistake, and is changed back. It strikes what works in
+    /// the background; a caller would rightly be told of an internal error.
+    Denied = "denied",
 }
 
 written_by_name!(Fault, "fault");
@@ -148,7 +151,7 @@ impl Fault {
             Self::RequestLost | Self::ResponseLost | Self::SentTwice | Self::RequestLate => {
                 matches!(class, Class::Request)
             }
-            Self::Conflict => matches!(class, Class::Put | Class::Transact),
+            Self::Conflict | Self::Denied => matches!(class, Class::Put | Class::Transact),
             Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
             Self::Unprocessed => matches!(class, Class::LoadSome),
             Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
@@ -166,6 +169,11 @@ impl Fault {
             | Self::CrashBefore
             | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
         }
+    }
+
+    /// Whether it strikes only where nobody waits for an answer.
+    pub const fn is_of_background(self) -> bool {
+        matches!(self, Self::Denied)
     }
 
     /// In how many shapes it comes that are worth a try each.
@@ -222,6 +230,8 @@ pub(crate) struct Swarm {
     pub(crate) outage: Option<Outage>,
     /// How many deliveries in ten thousand that wake others come when there is hardly time left for it.
     pub(crate) late_wakes: u32,
+    /// How old what is read may be, where the service does not promise the newest.
+    pub(crate) lag_ms: i64,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
@@ -238,14 +248,13 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Those that are there more than once strike more often.
-    const CLASSES: [Class; 12] = [
+    /// Those that are there twice strike twice as often.
+    const CLASSES: [Class; 11] = [
         Class::Load,
         Class::LoadSome,
         Class::Query,
         Class::Put,
         Class::Put,
-        Class::Transact,
         Class::Transact,
         Class::Transact,
         Class::Send,
@@ -317,7 +326,8 @@ impl Swarm {
         if on_in_ten > 0 && rng.u32(0..4) == 0 {
             rates.insert(Fault::Overtaken, Self::RATES[rng.usize(0..Self::RATES.len())] / softened);
         }
-        Self { rates, skew_ms, kept, outage, late_wakes }
+        let lag_ms = if on_in_ten > 0 && rng.bool() { rng.i64(20..4_000) } else { 0 };
+        Self { rates, skew_ms, kept, outage, late_wakes, lag_ms }
     }
 
     /// Nothing goes wrong but in this outage.
@@ -337,6 +347,7 @@ impl Swarm {
             kept: if has(Part::Kept) { self.kept } else { 0 },
             outage: self.outage.filter(|_| has(Part::Outage)),
             late_wakes: if has(Part::LateWakes) { self.late_wakes } else { 0 },
+            lag_ms: if has(Part::Lag) { self.lag_ms } else { 0 },
         }
     }
 
@@ -352,6 +363,9 @@ impl Swarm {
         }
         if self.late_wakes > 0 {
             words.push("wakes come late".to_owned());
+        }
+        if self.lag_ms > 0 {
+            words.push(format!("reads up to {} behind", stamp(self.lag_ms)));
         }
         if self.kept > 0 {
             words.push("copies of deliveries are kept".to_owned());

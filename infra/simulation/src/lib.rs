@@ -12,16 +12,21 @@ mod command;
 mod coverage;
 mod fault;
 mod hearing;
+mod lag;
 mod model;
 mod named;
 mod network;
 mod outcome;
 mod plan;
+#[cfg(feature = "planted")]
+mod planted;
 mod play;
 mod report;
 pub mod repro;
 mod scenarios;
 mod script;
+#[cfg(not(feature = "planted"))]
+mod search;
 mod shrink;
 mod speaker;
 mod sweep;

@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
+use crate::lag;
 use crate::plan::Point;
 use crate::speaker::{Ending, Speaker};
 use crate::telling::{Line, Mark};
@@ -65,15 +66,18 @@ impl Network {
         }
         let (there, back) = self.world.latency_ms(&point);
         sleep(Duration::from_millis(there)).await;
-        let struck = self.world.strike(&point, call.class);
-        let fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
+        let struck = self.world.strike(&point, call.class, speaker.is_asked);
+        let mut fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
         if struck.is_some() {
             // Now, since a caller that gives up takes everything down with it that follows.
             self.world.say(|| Line::new(Mark::Struck, &point, call.in_short()).to(fate.to_uppercase()));
         }
         let heard = match struck {
             None => {
-                let answer = self.apply(&speaker, &call).await;
+                let mut answer = self.apply(&speaker, &call).await;
+                if let Some(earlier) = self.lagging(&point, &call, &answer) {
+                    (answer, fate) = (earlier, "lagging");
+                }
                 sleep(Duration::from_millis(back)).await;
                 Heard::Answer(answer)
             }
@@ -108,9 +112,23 @@ impl Network {
         let answer = self.connector.answer(request).await;
         if answer.status().is_success() {
             self.world.applied(speaker, &call.operation, &call.body);
+            if self.world.swarm.lag_ms > 0 {
+                self.world.state().past.keep(call, self.world.now_ms());
+            }
         }
         self.world.state().coverage.answered(&speaker.function, call, &answer);
         answer
+    }
+
+    /// The answer as it was a while ago, where the service may give that one.
+    fn lagging(&self, point: &Point, call: &Call, answer: &Response<Bytes>) -> Option<Response<Bytes>> {
+        let lag_ms = if lag::may_lag(call) { self.world.lag_ms(point) } else { 0 };
+        if lag_ms == 0 {
+            return None;
+        }
+        let earlier = self.world.state().past.answer(call, answer, self.world.now_ms() - lag_ms)?;
+        self.world.reached(Path::ReadLagged);
+        Some(earlier)
     }
 
     async fn go_wrong(&self, speaker: &Arc<Speaker>, call: &Call, fault: Fault, mut rng: fastrand::Rng) -> Heard {
@@ -136,6 +154,7 @@ impl Network {
             }
             Fault::Throttled => Heard::Answer(call.throttled(&mut rng)),
             Fault::Conflict => Heard::Answer(call.conflict(&mut rng)),
+            Fault::Denied => Heard::Answer(wire::denied()),
             Fault::InProgressBefore => Heard::Answer(wire::in_progress()),
             Fault::InProgressAfter => {
                 self.apply(speaker, call).await;

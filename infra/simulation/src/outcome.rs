@@ -50,6 +50,8 @@ pub struct Met {
     /// What was done there, if the plan asked for a trace. It stays the same in another run, where the point may have
     /// another number.
     pub about: String,
+    /// Somebody waits for what comes of it.
+    pub is_asked: bool,
     /// Nothing goes wrong there any more by itself.
     pub is_calm: bool,
     /// Nobody waits for it in the calm, and the scenario had begun.
@@ -60,6 +62,11 @@ impl Met {
     /// The function whose call it is, or the customer whose request.
     pub fn function(&self) -> &str {
         self.point.who.split('#').next().unwrap_or_default()
+    }
+
+    /// Whether this can go wrong here.
+    pub const fn may_meet(&self, fault: Fault) -> bool {
+        fault.strikes(self.class) && !(self.is_asked && fault.is_of_background())
     }
 
     /// A look of the functions' own sweep for what is due.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+#[cfg(feature = "planted")]
+use domain::planted::Bug;
+
 use crate::fault::Fault;
 use crate::outcome::Outcome;
 use crate::script::Script;
@@ -64,15 +67,18 @@ pub enum Part {
     Outage,
     LateWakes,
     Skew,
+    /// Reads that are not of the newest.
+    Lag,
     /// Copies of deliveries that come once more after the jump.
     Kept,
     Jump,
 }
 
 impl Part {
-    pub const ALL: [Self; 6] = [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Kept, Self::Jump];
+    pub const ALL: [Self; 7] =
+        [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Lag, Self::Kept, Self::Jump];
     /// Without these a run is calm.
-    pub const WEATHER: [Self; 5] = [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Kept];
+    pub const WEATHER: [Self; 6] = [Self::Rates, Self::Outage, Self::LateWakes, Self::Skew, Self::Lag, Self::Kept];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,6 +86,7 @@ impl Part {
             Self::Outage => "outage",
             Self::LateWakes => "late wakes",
             Self::Skew => "skew",
+            Self::Lag => "lag",
             Self::Kept => "kept copies",
             Self::Jump => "jump",
         }
@@ -108,6 +115,9 @@ pub struct Plan {
     pub is_calm: bool,
     /// Readable lines are kept.
     pub traced: bool,
+    /// What is wrong in the code that runs.
+    #[cfg(feature = "planted")]
+    pub planted: Option<Bug>,
 }
 
 impl Plan {
@@ -118,7 +128,35 @@ impl Plan {
     /// The same run told instead of drawn, from what it came to.
     pub(crate) fn told(&self, outcome: &Outcome) -> Self {
         let (script, muted, forced) = (outcome.script.clone(), self.muted.clone(), self.forced.clone());
-        Self { script: Some(Arc::new(script)), muted, forced, shape: self.shape, ..Self::of(self.seed) }
+        Self {
+            script: Some(Arc::new(script)),
+            muted,
+            forced,
+            shape: self.shape,
+            #[cfg(feature = "planted")]
+            planted: self.planted,
+            ..Self::of(self.seed)
+        }
+    }
+
+    /// The bug that is planted in the code that runs, by its name.
+    pub(crate) fn bug(&self) -> Option<&'static str> {
+        #[cfg(feature = "planted")]
+        return self.planted.map(Bug::name);
+        #[cfg(not(feature = "planted"))]
+        None
+    }
+
+    /// The same run with a bug in the code; `None` if this build does not have it.
+    #[cfg_attr(not(feature = "planted"), expect(clippy::unused_self, reason = "this build has none"))]
+    pub(crate) fn with_bug(self, name: &str) -> Option<Self> {
+        #[cfg(feature = "planted")]
+        return Some(Self { planted: Some(Bug::ALL.iter().copied().find(|bug| bug.name() == name)?), ..self });
+        #[cfg(not(feature = "planted"))]
+        {
+            let _ = name;
+            None
+        }
     }
 
     pub(crate) fn has(&self, part: Part) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::orders::{Order, What};
+use domain::promises::watch::Watch;
 use futures_util::FutureExt as _;
 use http::Request;
 use local_cloud::stack::Stack;
@@ -48,6 +49,8 @@ pub enum PlayError {
 
 /// Plays a plan. It is the same every time, on whichever thread.
 pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
+    #[cfg(feature = "planted")]
+    let _planted = domain::planted::Plot::with(plan.planted);
     // The SDK's jitter draws from the thread.
     fastrand::seed(chance::stream(plan.seed, Stream::Sdk));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
@@ -82,6 +85,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     }
     setting.push(format!("an order waits for {hours} hours at most"));
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
+    world.state().watch = Watch::default().with_wait(system.app().config.terms.wait);
     let scene = Scene { world: world.clone(), system: system.clone() };
     let mut customers = scene.chaos(count).await;
     scene.calm(&mut customers).await;
@@ -210,6 +214,9 @@ impl Scene {
             }
         }
         self.rest().await;
+        for customer in customers.iter_mut() {
+            customer.say_again().await;
+        }
         self.judge(customers).await;
     }
 

@@ -103,12 +103,13 @@ impl Repro {
             return Err(ReproError::Version { file: file.to_owned(), version });
         }
         let written: Written = serde_json::from_str(text).map_err(json)?;
-        if let Some(name) = written.planted {
-            return Err(ReproError::Planted { file: file.to_owned(), name });
-        }
-        let Written { shows, seed, findings, reaches, forced, shape, muted, script, .. } = written;
+        let Written { shows, planted, seed, findings, reaches, forced, shape, muted, script, .. } = written;
         let forced = forced.into_iter().map(|Forced { at, fault }| (at, fault)).collect();
         let plan = Plan { script: Some(Arc::new(script)), muted, forced, shape, ..Plan::of(seed) };
+        let plan = match planted {
+            None => plan,
+            Some(name) => plan.with_bug(&name).ok_or_else(|| ReproError::Planted { file: file.to_owned(), name })?,
+        };
         Ok(Self { shows, plan, findings, reaches })
     }
 
@@ -120,6 +121,7 @@ impl Repro {
         let fields = [
             ("version", json!(VERSION), true),
             ("shows", json!(self.shows), true),
+            ("planted", json!(self.plan.bug()), self.plan.bug().is_some()),
             ("seed", json!(seed), true),
             ("findings", json!(self.findings), !self.findings.is_empty()),
             ("reaches", json!(self.reaches), !self.reaches.is_empty()),

@@ -111,11 +111,11 @@ impl Scenario {
         met.is_swept && is_meant && !(self.has_prelude() && met.is_look())
     }
 
-    /// The run in which this is told.
-    pub fn plan(&self) -> Plan {
+    /// A run like this one, in which the scenario is told.
+    pub fn plan(&self, like: &Plan) -> Plan {
         let customers = self.customers.iter().map(|story| numbered(story())).collect();
         let script = Script { hours: self.hours, jump: Jump::None, weather: Swarm::in_outage(self.outage), customers };
-        Plan { script: Some(Arc::new(script)), ..Plan::default() }
+        Plan { script: Some(Arc::new(script)), ..like.clone() }
     }
 
     fn has_prelude(&self) -> bool {

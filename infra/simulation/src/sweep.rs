@@ -87,8 +87,8 @@ pub(crate) fn scenario(name: &str) -> Result<&'static Scenario, Refused> {
 
 /// The plan in which this goes wrong, in the order in which it is come by: what is forced later may be there only
 /// because of what was forced before.
-pub fn forced(scenario: &'static Scenario, wanted: &[String], shape: u64) -> Result<Plan, Refused> {
-    let mut plan = Plan { shape, ..scenario.plan() };
+pub fn forced(scenario: &'static Scenario, like: &Plan, wanted: &[String], shape: u64) -> Result<Plan, Refused> {
+    let mut plan = Plan { shape, ..scenario.plan(like) };
     for wanted in wanted {
         let (at, name) = wanted.split_once('=').ok_or_else(|| Refused::Shape(wanted.clone()))?;
         let fault = Fault::ALL.iter().copied().find(|fault| slug(*fault) == name).ok_or_else(|| Refused::Fault {
@@ -101,8 +101,8 @@ pub fn forced(scenario: &'static Scenario, wanted: &[String], shape: u64) -> Res
             scenario: scenario.name,
             known: outcome.met.iter().map(|met| met.point.to_string()).collect::<Vec<_>>().join(", "),
         })?;
-        if !fault.strikes(met.class) {
-            let strike = Fault::ALL.iter().filter(|fault| fault.strikes(met.class));
+        if !met.may_meet(fault) {
+            let strike = Fault::ALL.iter().filter(|fault| met.may_meet(**fault));
             return Err(Refused::Never {
                 point: at.to_owned(),
                 fault: name.to_owned(),
@@ -135,8 +135,14 @@ struct Tried {
 }
 
 impl Trial {
-    fn forcing(place: usize, scenario: &'static Scenario, forced: Vec<(Point, Fault)>, shape: u64) -> Self {
-        Self { place, scenario, plan: Plan { forced, shape, ..scenario.plan() } }
+    fn forcing(
+        place: usize,
+        scenario: &'static Scenario,
+        like: &Plan,
+        forced: Vec<(Point, Fault)>,
+        shape: u64,
+    ) -> Self {
+        Self { place, scenario, plan: Plan { forced, shape, ..scenario.plan(like) } }
     }
 
     fn run(&self) -> Result<Tried, PlayError> {
@@ -165,27 +171,28 @@ impl Trial {
     }
 }
 
-/// Sweeps these scenarios on so many threads. `progress` hears what is being tried, how many of it are done, and how
+/// Sweeps these scenarios on so many threads, in runs like this one. `progress` hears what is being tried, how many of it are done, and how
 /// many there are.
 pub fn sweep(
     scenarios: &[&'static Scenario],
+    like: &Plan,
     threads: usize,
     progress: impl Fn(&str, Done, usize) + Sync,
 ) -> Result<Swept, PlayError> {
     let mut swept = Swept::default();
     let mut trials = Vec::new();
     for (place, scenario) in scenarios.iter().enumerate() {
-        let calm = scenario.calm()?;
+        let calm = play(&scenario.plan(like))?;
         if !calm.findings.is_empty() {
-            swept.failures.push((Trial::forcing(place, scenario, Vec::new(), 0).again(), calm.findings));
+            swept.failures.push((Trial::forcing(place, scenario, like, Vec::new(), 0).again(), calm.findings));
         }
         let met: Vec<Met> = calm.met.into_iter().filter(|met| scenario.sweeps(met)).collect();
         swept.scenarios.push(Tally { scenario: scenario.name, points: met.len(), ..Tally::default() });
-        for Met { point, class, .. } in met {
-            for fault in Fault::ALL.iter().copied().filter(|fault| fault.strikes(class)) {
+        for met in met {
+            for fault in Fault::ALL.iter().copied().filter(|fault| met.may_meet(*fault)) {
                 let shapes = if fault.shapes() == 1 { 0..=0 } else { 1..=fault.shapes() };
-                let forced = vec![(point.clone(), fault)];
-                trials.extend(shapes.map(|shape| Trial::forcing(place, scenario, forced.clone(), shape)));
+                let forced = vec![(met.point.clone(), fault)];
+                trials.extend(shapes.map(|shape| Trial::forcing(place, scenario, like, forced.clone(), shape)));
             }
         }
     }
@@ -199,7 +206,7 @@ pub fn sweep(
             *reached.entry((trial.place, point, *fault)).or_insert(true) &= tried.is_reached;
             pairs.extend(trial.seconds(&tried.later).map(|second| {
                 let forced = vec![(point.clone(), *fault), second];
-                Trial::forcing(trial.place, scenarios[trial.place], forced, 0)
+                Trial::forcing(trial.place, trial.scenario, like, forced, 0)
             }));
         }
         swept.judge(trial, tried);
@@ -248,13 +255,9 @@ impl Swept {
 }
 
 impl Scenario {
-    fn calm(&'static self) -> Result<Outcome, PlayError> {
-        play(&self.plan())
-    }
-
     /// Which kinds of calls of which functions are swept in it.
     pub fn kinds(&'static self) -> Result<BTreeSet<(String, &'static str)>, PlayError> {
-        let met = self.calm()?.met;
+        let met = play(&self.plan(&Plan::default()))?.met;
         let swept = met.iter().filter(|met| self.sweeps(met));
         Ok(swept.map(|met| (met.function().to_owned(), met.class.name())).collect())
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
+use crate::command::{Arguments, threads};
 use crate::plan::Plan;
 use crate::scenarios::Scenario;
 use crate::sweep::{self, Refused, Swept};
@@ -38,17 +39,18 @@ impl SweepArguments {
     }
 
     /// The scenario that is to be played, and the run of it.
-    pub(crate) fn plan(&self) -> Result<Option<(&'static Scenario, Plan)>, Refused> {
+    pub(crate) fn plan(&self, like: &Plan) -> Result<Option<(&'static Scenario, Plan)>, Refused> {
         let Some(name) = &self.scenario else { return Ok(None) };
         let scenario = sweep::scenario(name)?;
-        Ok(Some((scenario, sweep::forced(scenario, &self.force, self.shape)?)))
+        Ok(Some((scenario, sweep::forced(scenario, like, &self.force, self.shape)?)))
     }
 }
 
-pub(crate) fn run(scenarios: &[&'static Scenario], threads: usize, is_json: bool, command: &str) -> ExitCode {
+pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Arguments) -> ExitCode {
+    let (is_json, command) = (arguments.json, arguments.command);
     let began = Instant::now();
     let last = Mutex::new(began);
-    let swept = sweep::sweep(scenarios, threads, |what, done, of| {
+    let swept = sweep::sweep(scenarios, like, threads(arguments), |what, done, of| {
         let Ok(mut last) = last.lock() else { return };
         if !is_json && last.elapsed() >= Duration::from_secs(5) {
             *last = Instant::now();

@@ -291,6 +291,10 @@ pub(crate) fn in_progress() -> Response<Bytes> {
     error(400, &kind, "The transaction with the given request token is already in progress.")
 }
 
+pub(crate) fn denied() -> Response<Bytes> {
+    error(400, "com.amazon.coral.service#AccessDeniedException", "User is not authorized to perform this action.")
+}
+
 pub(crate) fn with_unprocessed(answered: Response<Bytes>, left: Value) -> Response<Bytes> {
     if !answered.status().is_success() {
         return answered;
@@ -304,7 +308,7 @@ fn error(status: u16, kind: &str, message: &str) -> Response<Bytes> {
     answer(status, &json!({ "__type": kind, "message": message }))
 }
 
-fn answer(status: u16, body: &Value) -> Response<Bytes> {
+pub(crate) fn answer(status: u16, body: &Value) -> Response<Bytes> {
     made(status, "application/x-amz-json-1.0", body.to_string())
 }
 

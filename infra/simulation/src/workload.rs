@@ -29,6 +29,8 @@ pub(crate) enum Operation {
     Open,
     Deposit(Body),
     Order(Body),
+    /// For all that is on the account, as far as the customer knows.
+    OrderOfAll,
     /// Several orders and a deposit at once, each with its place.
     Burst(Vec<(usize, Kind, Body)>),
     /// The same request again.
@@ -194,6 +196,7 @@ impl Customer {
         };
         match operation {
             Operation::Open => "opens an account".to_owned(),
+            Operation::OrderOfAll => format!("orders for all that is on the account (k{number})"),
             Operation::Deposit(body) => asks(Kind::Deposit, format!("k{number}"), body),
             Operation::Order(body) => asks(Kind::Order, format!("k{number}"), body),
             Operation::Burst(requests) => {
@@ -245,7 +248,8 @@ impl Customer {
         match rng.u32(0..100) {
             0..4 => Operation::Open,
             4..20 => Operation::Deposit(deposit(rng)),
-            20..48 => Operation::Order(order(rng)),
+            20..45 => Operation::Order(order(rng)),
+            45..48 => Operation::OrderOfAll,
             48..58 => {
                 let mut burst: Vec<(Kind, Body)> = (0..rng.usize(2..6)).map(|_| (Kind::Order, order(rng))).collect();
                 if rng.bool() {
@@ -285,6 +289,10 @@ impl Customer {
             }
             Operation::Deposit(body) => self.ask(Kind::Deposit, format!("k{number}"), body, rng).await,
             Operation::Order(body) => self.ask(Kind::Order, format!("k{number}"), body, rng).await,
+            Operation::OrderOfAll => {
+                let minor = self.model.balance.filter(|balance| *balance > 0).unwrap_or(1);
+                self.ask(Kind::Order, format!("k{number}"), Body { minor, if_unpaid: None }, rng).await;
+            }
             Operation::Burst(requests) => self.burst(number, requests).await,
             Operation::Again(intent) => {
                 let body = rng.usize(0..self.model.intents[intent].bodies.len());
@@ -301,14 +309,9 @@ impl Customer {
             Operation::ReadAccount => self.read_account().await,
             Operation::ReadOrder(intent) => self.read_order(intent).await,
             Operation::ReadTimeline(intent) => self.read_timeline(intent).await,
-            Operation::ListEntries => self.list_entries().await,
-            Operation::ListOrders => {
-                for heard in self.send(&Letter::get("/orders?limit=100")).await {
-                    let judged = self.model.judge_orders(&heard, self.world.is_calm());
-                    self.judged("GET /orders", judged);
-                }
-            }
-            Operation::ListNotifications => self.list_notifications().await,
+            Operation::ListEntries => self.list_entries(page(rng)).await,
+            Operation::ListOrders => self.list_orders(page(rng)).await,
+            Operation::ListNotifications => self.list_notifications(page(rng)).await,
             Operation::ReadAnothers => self.read_anothers(rng).await,
             Operation::Malformed(which) => self.malformed(number, which, rng).await,
         }
@@ -330,6 +333,7 @@ impl Customer {
             bodies: vec![body],
             accepted: None,
             refused: Vec::new(),
+            told_ms: None,
             id: None,
             seen: Seen::default(),
         });
@@ -364,6 +368,10 @@ impl Customer {
             }
             let was_told = self.model.intents[intent].id.is_some();
             let judged = self.model.judge_keyed(intent, body, heard, self.world.is_calm());
+            let asked = &mut self.model.intents[intent];
+            if asked.accepted.is_some() {
+                asked.told_ms.get_or_insert(self.world.now_ms());
+            }
             let asked = &self.model.intents[intent];
             if let (Kind::Order, Some(id), false) = (asked.kind, &asked.id, was_told) {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, id.clone()));
@@ -425,17 +433,46 @@ impl Customer {
         }
     }
 
-    async fn list_entries(&mut self) {
-        for heard in self.send(&Letter::get("/account/entries?limit=100")).await {
+    async fn list_orders(&mut self, page: u32) {
+        let asked_ms = self.world.now_ms();
+        if let Some(heard) = self.whole("/orders", page).await {
+            let judged = self.model.judge_orders(&heard, asked_ms, self.world.is_calm());
+            self.judged("GET /orders", judged);
+        }
+    }
+
+    async fn list_entries(&mut self, page: u32) {
+        if let Some(heard) = self.whole("/account/entries", page).await {
             let judged = self.model.judge_entries(&heard, self.world.is_calm());
             self.judged("GET /account/entries", judged);
         }
     }
 
-    async fn list_notifications(&mut self) {
-        for heard in self.send(&Letter::get("/notifications?limit=100")).await {
+    async fn list_notifications(&mut self, page: u32) {
+        if let Some(heard) = self.whole("/notifications", page).await {
             let judged = self.model.judge_notifications(&heard, self.world.is_calm());
             self.judged("GET /notifications", judged);
+        }
+    }
+
+    /// A list from its beginning to its end, put together from its pages. `None` if nothing was heard of one of them.
+    async fn whole(&mut self, path: &str, page: u32) -> Option<Heard> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let letter = Letter::get(format!("{path}?limit={page}{cursor}"));
+            let heard = self.send(&letter).await.into_iter().next()?;
+            let mut json = heard.json();
+            if heard.status != 200 {
+                return Some(heard);
+            }
+            items.extend(json["items"].as_array().cloned().unwrap_or_default());
+            match json["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => {
+                    json["items"] = items.into();
+                    return Some(Heard { bytes: json.to_string().into_bytes(), ..heard });
+                }
+            }
         }
     }
 
@@ -497,6 +534,19 @@ impl Customer {
         }
     }
 
+    /// Long afterwards: some of what was accepted, sent once more.
+    pub(crate) async fn say_again(&mut self) {
+        const TIMES: usize = 3;
+        let mut rng = chance::at(self.world.workload, &self.model.name, self.sent);
+        let mut accepted = places(&self.model.intents, |intent| intent.accepted.is_some());
+        rng.shuffle(&mut accepted);
+        for intent in accepted.into_iter().take(TIMES) {
+            if let Some(body) = self.model.intents[intent].accepted.as_ref().map(|(body, _)| *body) {
+                self.try_once(intent, body).await;
+            }
+        }
+    }
+
     /// In the calm: everything, read once more, and what it comes to.
     pub(crate) async fn look_at_everything(&mut self) {
         if !self.has_acted {
@@ -509,8 +559,10 @@ impl Customer {
             }
         }
         self.read_account().await;
-        self.list_entries().await;
-        self.list_notifications().await;
+        let mut rng = chance::at(self.world.workload, &self.model.name, self.sent);
+        self.list_orders(page(&mut rng)).await;
+        self.list_entries(page(&mut rng)).await;
+        self.list_notifications(page(&mut rng)).await;
         let judged = self.model.judge_balance();
         self.judged("the balance", judged);
     }
@@ -534,7 +586,7 @@ impl Customer {
 
     async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
         self.world.meet(&point, Class::Request, true, || letter.in_short());
-        let struck = self.world.strike(&point, Class::Request);
+        let struck = self.world.strike(&point, Class::Request, true);
         if let Some((fault, _)) = &struck {
             self.world.say(|| Line::new(Mark::Struck, &point, letter.in_short()).to(fault.name().to_uppercase()));
         }
@@ -635,6 +687,11 @@ impl Letter {
         let body = Bytes::from(body.to_owned());
         Self { method: "POST", path: path.to_owned(), key, content_type: JSON, body }
     }
+}
+
+/// How much of a list is asked for at once.
+fn page(rng: &mut fastrand::Rng) -> u32 {
+    [100, 100, 20, 7][rng.usize(0..4)]
 }
 
 fn deposit(rng: &mut fastrand::Rng) -> Body {

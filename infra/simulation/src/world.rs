@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
+use crate::lag::Past;
 use crate::outcome::{Met, Performed};
 use crate::plan::{Plan, Point};
 use crate::script::{Script, Step};
@@ -26,6 +27,7 @@ pub(crate) struct World {
     pub(crate) swarm: Swarm,
     faults: u64,
     scheduler: u64,
+    lag: u64,
     pub(crate) workload: u64,
     is_calm: AtomicBool,
     has_begun: AtomicBool,
@@ -40,6 +42,7 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     pub(crate) watch: Watch,
+    pub(crate) past: Past,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
     pub(crate) met: Vec<Met>,
@@ -61,6 +64,7 @@ impl State {
             trace,
             coverage: Coverage::default(),
             watch: Watch::default(),
+            past: Past::default(),
             findings: Vec::new(),
             struck: Vec::new(),
             met: Vec::new(),
@@ -125,6 +129,7 @@ impl World {
             swarm,
             faults: stream(Stream::Faults),
             scheduler: stream(Stream::Scheduler),
+            lag: stream(Stream::Lag),
             workload: stream(Stream::Workload),
             is_calm: AtomicBool::new(false),
             has_begun: AtomicBool::new(plan.script.as_ref().is_none_or(|script| !script.has_prelude())),
@@ -230,14 +235,14 @@ impl World {
         } else {
             String::new()
         };
-        state.met.push(Met { point: point.clone(), class, about, is_calm, is_swept });
+        state.met.push(Met { point: point.clone(), class, about, is_asked, is_calm, is_swept });
     }
 
     /// What goes wrong here, if anything, and the numbers to do it with.
-    pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
+    pub(crate) fn strike(&self, point: &Point, class: Class, is_asked: bool) -> Option<(Fault, fastrand::Rng)> {
         let mut rng = chance::at(self.faults, &point.who, point.call);
         let drawn = self.swarm.strike(&mut rng, class, self.now_ms() - self.start_ms);
-        self.settle(point, class, drawn, rng)
+        self.settle(point, class, drawn.filter(|fault| !(is_asked && fault.is_of_background())), rng)
     }
 
     /// The same for a batch, of which it counts whether it wakes others.
@@ -283,6 +288,15 @@ impl World {
         } else {
             (rng.u64(1..8), rng.u64(1..8))
         }
+    }
+
+    /// How far behind this call is, if the service may lag in what it asks for.
+    pub(crate) fn lag_ms(&self, point: &Point) -> i64 {
+        let mut rng = chance::at(self.lag, &point.who, point.call);
+        if self.is_calm() || self.plan.muted.contains(point) || rng.bool() {
+            return 0;
+        }
+        rng.i64(0..=self.swarm.lag_ms)
     }
 
     pub(crate) fn skew_of(&self, who: &str) -> i64 {

@@ -13,12 +13,12 @@ fn named(name: &str) -> &'static Scenario {
 #[test]
 fn every_call_of_a_scenario_meets_every_fault_that_can_strike_it() {
     let scenario = named("deposit");
-    let calm = play(&scenario.plan()).unwrap();
+    let calm = play(&scenario.plan(&Plan::default())).unwrap();
     let swept: Vec<_> = calm.met.iter().filter(|met| met.is_swept).collect();
     let pairs: usize = swept.iter().map(|met| Fault::ALL.iter().filter(|fault| fault.strikes(met.class)).count()).sum();
     assert!(pairs > 40, "{swept:?}");
 
-    let came_to = sweep(&[scenario], 2, |_, _, _| {}).unwrap();
+    let came_to = sweep(&[scenario], &Plan::default(), 2, |_, _, _| {}).unwrap();
     assert_eq!(came_to.failures, []);
     let tally = &came_to.scenarios[0];
     assert_eq!((tally.points, tally.pairs, tally.reached), (swept.len(), pairs, pairs));
@@ -41,7 +41,8 @@ fn the_scenarios_reach_every_kind_of_call_that_random_runs_do() {
 
 #[test]
 fn what_cannot_go_wrong_is_refused_with_what_can() {
-    let refused = |wanted: &str| forced(named("deposit"), &[wanted.to_owned()], 0).unwrap_err().to_string();
+    let refused =
+        |wanted: &str| forced(named("deposit"), &Plan::default(), &[wanted.to_owned()], 0).unwrap_err().to_string();
     assert!(refused("Deposit#1/1").contains("POINT=FAULT"));
     let says = refused("Deposit#1/1=flood");
     assert!(says.contains("no fault \"flood\"") && says.contains("lost-after"), "{says}");
@@ -55,8 +56,8 @@ fn what_cannot_go_wrong_is_refused_with_what_can() {
 #[test]
 fn a_second_fault_may_strike_what_the_first_brought_about() {
     let wanted = ["AdvanceOrders#2/1=crash-before", "AdvanceOrders#3/1=crash-before"].map(str::to_owned);
-    assert!(forced(named("paid"), &wanted[1..], 0).is_err());
-    let outcome = play(&forced(named("paid"), &wanted, 0).unwrap()).unwrap();
+    assert!(forced(named("paid"), &Plan::default(), &wanted[1..], 0).is_err());
+    let outcome = play(&forced(named("paid"), &Plan::default(), &wanted, 0).unwrap()).unwrap();
     assert_eq!(outcome.struck.len(), 2);
     assert_eq!(outcome.findings, Vec::<String>::new());
 }
@@ -64,7 +65,7 @@ fn a_second_fault_may_strike_what_the_first_brought_about() {
 /// Another process does the same work from beginning to end, between the reading and the writing of this one.
 #[test]
 fn what_is_overtaken_finds_its_work_done() {
-    let plan = forced(named("deposit"), &["Deposit#1/2=overtaken".to_owned()], 0).unwrap();
+    let plan = forced(named("deposit"), &Plan::default(), &["Deposit#1/2=overtaken".to_owned()], 0).unwrap();
     let outcome = play(&Plan { traced: true, ..plan }).unwrap();
     assert_eq!(outcome.findings, Vec::<String>::new());
     let of_rival = outcome.met.iter().filter(|met| met.point.who == "Deposit#2").count();

@@ -16,7 +16,7 @@ use crate::ids::OrderId;
 use crate::messages::Notification;
 use crate::notices;
 use crate::orders::{CancelReason, Lack, Move, Order, OrderState, Step, Waiting, What};
-use crate::{Amount, Timestamp};
+use crate::{Amount, Millis, Timestamp};
 
 /// One action of a commit that was applied.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Watch {
     items: BTreeMap<Key, (Item, Version)>,
     told: BTreeMap<EventId, Key>,
     charges: BTreeMap<OrderId, u32>,
+    /// How long an order may wait, if that is known.
+    wait: Option<Millis>,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
     held: i128,
     deposited: i128,
@@ -61,6 +63,12 @@ struct Commit<'a> {
 }
 
 impl Watch {
+    /// Orders wait for so long and no shorter.
+    #[must_use]
+    pub fn with_wait(self, wait: Millis) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
     /// An item as it now stands.
     pub fn get<T: Kept>(&self, key: &Key) -> Option<&T> {
         self.items.get(key).and_then(|(item, _)| T::of_item(item))
@@ -367,6 +375,7 @@ impl Commit<'_> {
         } else if order.look_at.is_none() {
             self.find(Promise::NothingLost, &subject, "it has not ended and nobody will look at it");
         }
+        self.judge_deadline(&subject, before.as_ref(), order);
         self.judge_parking(&subject, before.as_ref(), order);
         self.judge_ending(&subject, before.as_ref(), order);
     }
@@ -384,6 +393,20 @@ impl Commit<'_> {
                 let says = format!("its step {passage:?} was told as {event:?} of version {version}, place {index}");
                 self.find(Promise::OnceTold, subject, says);
             }
+        }
+    }
+
+    /// It is set when an order begins to wait, for as long as it may, and stays where it is whatever becomes of the
+    /// waiting.
+    fn judge_deadline(&mut self, subject: &str, before: Option<&Order>, order: &Order) {
+        let Some(waiting) = order.waiting_for else { return };
+        let (was, due) = match before.and_then(|before| before.waiting_for) {
+            Some(before) => ("was", Some(before.until)),
+            None => ("is to be", self.watch.wait.map(|wait| waiting.since.after(wait))),
+        };
+        if let Some(due) = due.filter(|due| *due != waiting.until) {
+            let says = format!("its deadline {was} {due} and is {}", waiting.until);
+            self.find(Promise::NothingLost, subject, says);
         }
     }
 
