@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::play::play;
 use crate::report;
 use crate::repro::Repro;
+use crate::scenarios::Scenario;
 use crate::sweep_command::{self, SweepArguments};
 
 /// How many are played unless it is said. Of a build with planted bugs, for each of them.
@@ -87,7 +88,7 @@ fn path(name: &str) -> Result<Path, String> {
 pub fn run(arguments: &Arguments) -> ExitCode {
     if let Some(sweep) = arguments.sweep.asked() {
         return match sweep {
-            Ok(scenarios) => sweep_command::run(&scenarios, &base(arguments), arguments),
+            Ok(scenarios) => sweep_and_search(&scenarios, arguments),
             Err(refused) => cannot(&refused.to_string()),
         };
     }
@@ -105,7 +106,18 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         #[cfg(feature = "planted")]
         None => crate::planted::run(arguments),
         #[cfg(not(feature = "planted"))]
-        None => crate::search::run(arguments),
+        None => crate::search::run(arguments, None),
+    }
+}
+
+/// What both reach counts together.
+fn sweep_and_search(scenarios: &[&'static Scenario], arguments: &Arguments) -> ExitCode {
+    match sweep_command::run(scenarios, &base(arguments), arguments) {
+        None => ExitCode::from(2),
+        Some(swept) if !swept.is_whole() => ExitCode::FAILURE,
+        #[cfg(not(feature = "planted"))]
+        Some(swept) if arguments.within.is_some() => crate::search::run(arguments, Some(&swept.coverage)),
+        Some(_) => ExitCode::SUCCESS,
     }
 }
 

@@ -286,9 +286,9 @@ impl Outage {
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
         let rate = [6_000, 9_000, 10_000][rng.usize(0..3)];
-        // Work that loses every race is sent again twenty times before its order is given a rest, which takes a while.
+        // A race that is not lost every time is not lost, and one that is takes more calls than anything else.
         let (length_ms, rate) =
-            if fault == Fault::Conflict { (length_ms.max(700_000), 10_000) } else { (length_ms, rate) };
+            if fault == Fault::Conflict { (length_ms.min(200_000), 10_000) } else { (length_ms, rate) };
         let from_ms = rng.i64(0..8_000);
         Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate })
     }
@@ -322,7 +322,7 @@ impl Swarm {
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
-        let late_wakes = if on_in_ten > 0 && rng.u32(0..5) < 2 { 7_000 } else { 0 };
+        let late_wakes = if on_in_ten > 0 && rng.u32(0..5) < 3 { 9_000 } else { 0 };
         if on_in_ten > 0 && rng.u32(0..4) == 0 {
             rates.insert(Fault::Overtaken, Self::RATES[rng.usize(0..Self::RATES.len())] / softened);
         }
@@ -380,7 +380,7 @@ impl Swarm {
         }
         let mut left = rng.u32(0..10_000);
         // Objects are read and deleted rarely.
-        let often = if class == Class::Object { 3 } else { 1 };
+        let often = if class == Class::Object { 6 } else { 1 };
         for (fault, rate) in self.rates.iter().filter(|(fault, _)| fault.strikes(class)) {
             match left.checked_sub(*rate * often) {
                 Some(rest) => left = rest,

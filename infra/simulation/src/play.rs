@@ -177,7 +177,7 @@ impl Scene {
         if let Some(outage) = self.world.swarm.outage {
             let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
             // What it left behind is taken up while other things go wrong still.
-            let after = chance::at(self.world.workload, "run", 1).i64(0..1_800_000);
+            let after = chance::at(self.world.workload, "run", 1).i64(0..240_000);
             sleep(Duration::from_millis(u64::try_from(left + after).unwrap_or_default())).await;
         }
         customers.sort_by_key(|(number, _)| *number);

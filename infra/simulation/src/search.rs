@@ -75,12 +75,13 @@ impl Range {
     }
 }
 
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+/// Searches, after a sweep that reached this already or without one.
+pub(crate) fn run(arguments: &Arguments, swept: Option<&Coverage>) -> ExitCode {
     let range = &Range::of(arguments);
     let began = Instant::now();
     let threads = threads(arguments);
     let (next, stop, broken) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
-    let tally = Mutex::new(Tally::default());
+    let tally = Mutex::new(Tally { coverage: swept.cloned().unwrap_or_default(), ..Tally::default() });
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -120,7 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         ),
         _ => None,
     };
-    let code = summarise(arguments, range, &tally, began.elapsed(), kept.as_ref());
+    let code = summarise(arguments, range, swept.is_some(), &tally, began.elapsed(), kept.as_ref());
     match kept {
         Some(Ok(kept)) if !arguments.json => report::print_kept(&kept, arguments.command),
         Some(Err(error)) => {
@@ -174,13 +175,15 @@ fn show_progress(range: &Range, began: Instant, tally: &Mutex<Tally>, stop: &Ato
 fn summarise(
     arguments: &Arguments,
     range: &Range,
+    is_swept: bool,
     tally: &Tally,
     took: Duration,
     kept: Option<&Result<report::Kept, String>>,
 ) -> ExitCode {
     let all = tally.coverage.all();
     let missing: Vec<&String> = all.iter().filter(|(_, times)| **times == 0).map(|(name, _)| name).collect();
-    let lacks_coverage = arguments.require_coverage && tally.seeds >= ENOUGH_TO_COVER && !missing.is_empty();
+    let lacks_coverage =
+        arguments.require_coverage && (is_swept || tally.seeds >= ENOUGH_TO_COVER) && !missing.is_empty();
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let summary = json!({

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::coverage::Coverage;
 use crate::fault::Fault;
 use crate::outcome::{Met, Outcome};
 use crate::plan::{Plan, Point};
@@ -46,6 +47,7 @@ pub struct Swept {
     pub scenarios: Vec<Tally>,
     /// The first failing run of each scenario: the options that play it again, and what is wrong.
     pub failures: Vec<(String, Vec<String>)>,
+    pub coverage: Coverage,
 }
 
 impl Swept {
@@ -130,6 +132,7 @@ struct Trial {
 struct Tried {
     is_reached: bool,
     findings: Vec<String>,
+    coverage: Coverage,
     /// What was met after the fault, where a second one is tried.
     later: Vec<Met>,
 }
@@ -146,12 +149,12 @@ impl Trial {
     }
 
     fn run(&self) -> Result<Tried, PlayError> {
-        let Outcome { struck, findings, met, .. } = play(&self.plan)?;
+        let Outcome { struck, findings, met, coverage, .. } = play(&self.plan)?;
         let is_reached = self.plan.forced.iter().all(|forced| struck.contains(forced));
         let is_first = self.is_crash_on_the_way();
         let first = self.plan.forced.first().map(|(point, _)| point);
         let later = met.into_iter().skip_while(|met| Some(&met.point) != first).skip(1).filter(|_| is_first);
-        Ok(Tried { is_reached, findings, later: later.collect() })
+        Ok(Tried { is_reached, findings, coverage, later: later.collect() })
     }
 
     fn is_crash_on_the_way(&self) -> bool {
@@ -239,6 +242,7 @@ impl Trial {
 
 impl Swept {
     fn judge(&mut self, trial: &Trial, tried: &Tried) {
+        self.coverage.add(&tried.coverage);
         let mut findings = tried.findings.clone();
         if !tried.is_reached {
             findings.push("what was to go wrong was not come by".to_owned());

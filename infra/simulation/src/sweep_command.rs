@@ -1,7 +1,6 @@
 //! The command's side of the sweep: a table for eyes or JSON for machines, and one run of a scenario again.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,12 @@ use crate::sweep::{self, Refused, Swept};
 
 #[derive(Args, Clone, Debug)]
 pub struct SweepArguments {
-    /// Try each fault at each call of each scenario, one at a time, and each pair of crashes in an order's way
-    #[arg(long, conflicts_with_all = ["seeds", "first", "replay", "keep_going", "twice", "require_coverage"])]
+    /// Try each fault at each call of each scenario, one at a time, and each pair of crashes in an order's way; with
+    /// --within, search after it
+    #[arg(long, conflicts_with_all = ["replay", "replay_file"])]
     pub sweep: bool,
     /// Sweep this scenario only; without --sweep, play it
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["seeds", "first", "replay"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["replay", "replay_file"])]
     pub scenario: Option<String>,
     /// Let this go wrong in the scenario, such as PlaceOrder#1/1=lost-after; more than once for more
     #[arg(long, value_name = "POINT=FAULT", requires = "scenario", conflicts_with = "sweep")]
@@ -46,8 +46,9 @@ impl SweepArguments {
     }
 }
 
-pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Arguments) -> ExitCode {
-    let (is_json, command) = (arguments.json, arguments.command);
+/// Sweeps and shows what it came to. `None` if it could not.
+pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Arguments) -> Option<Swept> {
+    let is_json = arguments.json;
     let began = Instant::now();
     let last = Mutex::new(began);
     let swept = sweep::sweep(scenarios, like, threads(arguments), |what, done, of| {
@@ -59,12 +60,12 @@ pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Argu
     });
     match swept {
         Ok(swept) => {
-            show(&swept, is_json, command, began.elapsed());
-            if swept.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            show(&swept, is_json, arguments.command, began.elapsed());
+            Some(swept)
         }
         Err(error) => {
             let _ = writeln!(std::io::stderr().lock(), "error: {error}");
-            ExitCode::from(2)
+            None
         }
     }
 }

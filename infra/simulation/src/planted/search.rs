@@ -14,8 +14,9 @@ use crate::play::play;
 
 /// With how many seeds a bug is kept, so that it is still known when one of them has grown stale.
 const KEPT: usize = 3;
-/// How far further ones are looked for, in any case.
+/// How far further ones are looked for, in any case; and where the first was rare, no further than that.
 const LOOK_ON: u64 = 12;
+const FAR: u64 = 200;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// By which seeds it was found, the first first, and what the first one said.
@@ -41,7 +42,7 @@ impl Goal {
         match found.keys().next() {
             Some(first) if self.wanted == 1 => first + 1,
             Some(_) if found.len() >= self.wanted => 0,
-            Some(first) => (first + 1).saturating_mul(KEPT as u64).max(LOOK_ON),
+            Some(first) => (first + LOOK_ON).max(LOOK_ON.saturating_mul(*first).min(first + FAR)),
             None => u64::MAX,
         }
         .min(self.seeds)
