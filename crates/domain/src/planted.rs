@@ -82,8 +82,6 @@ bugs! {
     UnknownIsDone = "unknown-is-done", "a write whose answer was lost is taken for done";
     LostRaceStale = "lost-race-stale", "after a lost race the decision is made again on what was read before it";
     ConflictSwallowed = "conflict-swallowed", "a transaction that was cancelled for a rival's is taken for done";
-    ReasonsOutOfPlace = "reasons-out-of-place",
-        "cancellation reasons are read without those that say nothing, so each is another item's";
     StaleGet = "stale-get", "an item that is shown is not read consistently";
     StaleWaiters = "stale-waiters", "those who wait are not read consistently";
     PageSkips = "page-skips", "the item that shows that there is a next page takes the place of the last of this one";

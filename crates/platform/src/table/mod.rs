@@ -271,10 +271,6 @@ impl Condition {
 
 /// Reads each reason by its place, so that a version that is stale, a rival and too much load stay different things.
 fn cancelled_for(changes: &[Change<'_>], reasons: Vec<CancellationReason>) -> Result<Committed, CommitError> {
-    let mut reasons = reasons;
-    if planted!(ReasonsOutOfPlace) {
-        reasons.sort_by_key(|reason| reason.code.as_deref() == Some("None"));
-    }
     if reasons.len() != changes.len() {
         return Ok(Committed::Unknown("the cancellation did not say why".to_owned()));
     }
