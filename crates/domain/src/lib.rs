@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod books;
 pub mod currency;
 pub mod events;
+pub mod goods;
 pub mod ids;
 pub mod messages;
 pub mod money;
@@ -15,6 +16,7 @@ pub mod notices;
 pub mod orders;
 pub mod promises;
 mod refusal;
+pub mod slots;
 pub mod text;
 mod timestamp;
 
