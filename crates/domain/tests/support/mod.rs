@@ -85,16 +85,24 @@ impl Ledger {
 
     /// Decides, loading what is asked for, and keeps it under every condition of the commit.
     pub(crate) fn decide<T>(&mut self, decide: impl Fn(&mut Draft<'_>) -> Result<T, Halt>) -> Result<T, Refusal> {
+        let (books, answer) = self.try_decide(decide)?;
+        self.commit(&books);
+        Ok(answer)
+    }
+
+    /// Decides, and keeps nothing.
+    pub(crate) fn try_decide<T>(
+        &self,
+        decide: impl Fn(&mut Draft<'_>) -> Result<T, Halt>,
+    ) -> Result<(Books, T), Refusal> {
         let mut books = Books::default();
-        let answer = loop {
+        loop {
             match books.decide(&decide) {
-                Ok(answer) => break answer,
+                Ok(answer) => return Ok((books, answer)),
                 Err(Halt::Refused(refusal)) => return Err(refusal),
                 Err(Halt::Needs(key)) => books.lay(key, self.found(&key)),
             }
-        };
-        self.commit(&books);
-        Ok(answer)
+        }
     }
 
     pub(crate) fn found(&self, key: &Key) -> Option<Found> {
@@ -296,6 +304,11 @@ impl Ledger {
     pub(crate) fn booked(&self, slot: &str) -> u32 {
         let key = Key::Slot(SlotId::parse(slot).unwrap());
         self.items.get(&key).and_then(|(item, _)| Slot::of_item(item)).map_or(0, |slot| slot.booked)
+    }
+
+    pub(crate) fn capacity(&self, slot: &str) -> u32 {
+        let key = Key::Slot(SlotId::parse(slot).unwrap());
+        self.items.get(&key).and_then(|(item, _)| Slot::of_item(item)).map_or(0, |slot| slot.capacity)
     }
 
     /// The last that was told of an order.
