@@ -444,9 +444,10 @@ impl Goods {
         vec![first, second, Step::Delivery]
     }
 
-    /// A slot that is named is there, and has not begun. Where nobody is named, one may be opened later.
+    /// A slot that is named is there, and has not begun. That of who names none may be opened later.
     fn bookable(&self, draft: &Draft<'_>, now: Timestamp) -> Result<SlotId, Halt> {
-        let Some(id) = self.slot else { return Ok(SlotId::standard()) };
+        let standard = SlotId::standard();
+        let Some(id) = self.slot.filter(|id| *id != standard) else { return Ok(standard) };
         let slot = draft.glance::<Slot>(Key::Slot(id))?.ok_or(Refusal::SlotUnknown { slot: id })?;
         if slot.has_begun(now) { Err(Refusal::SlotHasBegun { slot: id }.into()) } else { Ok(id) }
     }

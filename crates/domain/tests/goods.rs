@@ -32,6 +32,7 @@ fn policies(words: &[&str]) -> Policies {
             "stock-or-cancel" => policies.if_unavailable = IfLacking::Cancel,
             "courier-or-cancel" => policies.if_undeliverable = IfLacking::Cancel,
             "in-noon" => policies.slot = Some("noon"),
+            "in-standard" => policies.slot = Some("standard"),
             _ => panic!("no such policy: {word}"),
         }
     }
@@ -132,8 +133,8 @@ fn what_is_all_there_goes_all_the_way_in_one_commit() {
 #[test]
 fn what_lacks_one_thing_after_the_other_waits_for_each() {
     story(
-        "product tea 300        -> done
-         order 1*tea k1         -> done
+        "product tea 300             -> done
+         order 1*tea k1 in-standard  -> done
          told k1                -> Payment is not possible: 3.00 is missing
          deposit 300 d1         -> done
          state k1               -> awaiting_stock for sku#tea
@@ -438,6 +439,7 @@ fn a_plain_order_is_kept_as_it_always_was() {
     assert_eq!(names, before.split_whitespace().collect::<Vec<_>>());
     let told = serde_json::to_value(&ledger.work[0].work).unwrap();
     assert_eq!(told["advance"].as_object().unwrap().len(), 2, "order and customer: {told}");
+    assert_eq!(serde_json::from_value::<domain::messages::Work>(told).unwrap(), ledger.work[0].work);
     let queue = ledger.waiters(Resource::Account(customer("alice")));
     assert_eq!(serde_json::to_value(&queue[0]).unwrap().as_object().unwrap().len(), 4);
 }

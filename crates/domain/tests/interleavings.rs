@@ -273,6 +273,21 @@ fn the_promises_hold_in_every_interleaving_where_stock_comes_first() {
     explore_all("stock first", true);
 }
 
+/// There is enough for both in the end, and it comes piece by piece.
+#[test]
+fn the_promises_hold_where_enough_comes_piece_by_piece() {
+    use Happening::{Accept, Cancel, Deadline, Deposit, Receipt, Slot};
+    let tea: &[(&str, u32)] = &[("tea", 1)];
+    for (reserve_first, last) in [(false, Cancel), (true, Cancel), (false, Accept), (true, Deadline)] {
+        let left = [Deposit, Deposit, Receipt, Receipt, Slot, Slot, last];
+        let policies = Policies { reserve_first, ..Policies::default() };
+        let explored = explore(World::new([tea, tea], policies, &left));
+        let Explored { states, at_rest, ends } = &explored;
+        println!("piece by piece: {states} states, {at_rest} of them at rest, in {} ways", ends.len());
+        assert!(ends.contains(&[OrderState::Completed, OrderState::Completed]), "{ends:?}");
+    }
+}
+
 /// The first order wants two things, so that it moves from one queue to the other, and what it does not take is free.
 #[test]
 fn the_promises_hold_where_an_order_lacks_several_things_at_once() {

@@ -10,6 +10,7 @@ mod again;
 mod first;
 mod pages;
 mod second;
+mod sums;
 
 use std::collections::BTreeMap;
 
@@ -122,8 +123,13 @@ pub enum Progress {
 
 /// Reads everything and judges it, within a bound of memory.
 pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progress)) -> Result<Report, Failure> {
-    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts } =
+    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums } =
         first::pass(table, plan, &mut progress).await?;
+    if plan.is_live() && !sums.is_empty() {
+        findings.take(sums::again(table, plan, sums, &mut progress).await?);
+    } else {
+        findings.take(sums);
+    }
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {

@@ -259,7 +259,7 @@ mod tests {
         books.changes().into_iter().filter_map(put).collect()
     }
 
-    /// A product, its receipt and stock, a slot, and an order of three lines that is paid and reserved and waits for a
+    /// A product, its receipt and stock, a slot, and an order of two lines that is paid and reserved and waits for a
     /// courier.
     fn of_goods() -> Vec<(Item, Vec<Event>)> {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
@@ -268,7 +268,7 @@ mod tests {
         let fingerprint = Fingerprint::of("r", &[]);
         let now = Timestamp::from_millis(1_795_240_383_007);
         let amount = |minor| Amount::from_minor(minor).unwrap();
-        let skus = ["EARL-GREY-100G", "teapot.blue", "cup_2"].map(|sku| Sku::parse(sku).unwrap());
+        let skus = ["EARL-GREY-100G", "teapot.blue"].map(|sku| Sku::parse(sku).unwrap());
         let mut books = Books::default();
         let deposit =
             MakeDeposit { id: DepositId::of(&customer, &key("d")), customer, amount: amount(1_000_000), fingerprint };
@@ -351,7 +351,7 @@ mod tests {
     fn every_kind_of_item_comes_back_as_it_was() {
         let items = items();
         // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
-        assert_eq!(items.len(), 7 + 8 + 9, "{items:#?}");
+        assert_eq!(items.len(), 7 + 8 + 6, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -373,6 +373,7 @@ mod tests {
         match value {
             AttributeValue::S(text) => text.len(),
             AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+            AttributeValue::Bool(_) => 1,
             AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size_of(value)).sum::<usize>(),
             AttributeValue::M(map) => {
                 3 + map.iter().map(|(name, value)| 1 + name.len() + size_of(value)).sum::<usize>()
@@ -412,8 +413,8 @@ mod tests {
         for (item, _) in items() {
             let (pk, sk) = address(&item.key());
             assert_eq!(parse_address(&pk, &sk), Some(item.key()), "{pk} / {sk}");
-            assert_eq!(parse_address(&format!("{pk}x"), &sk), None);
-            assert_eq!(parse_address(&pk, &format!("{sk}x")), None);
+            assert_eq!(parse_address(&format!("{pk}#"), &sk), None);
+            assert_eq!(parse_address(&pk, &format!("{sk}#")), None);
         }
         let alice = account(&CustomerId::of("local", "alice"));
         assert_eq!(parse_address(&alice, "entry#1"), None, "an entry's number has twelve digits");

@@ -7,7 +7,7 @@ use domain::Timestamp;
 use domain::books::{Item, Kept, Key, Version};
 use domain::ids::CustomerId;
 use domain::orders::{Order, Resource, Waiting};
-use domain::promises::{AccountRun, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles};
+use domain::promises::{AccountRun, Finding, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles};
 
 use super::pages::Pages;
 use super::{Findings, Plan, Progress, readable, supplies, unreadable};
@@ -26,6 +26,8 @@ pub(super) struct Read {
     pub(super) findings: Findings,
     /// Accounts of a live table that are to be read again, each with what it was counted for.
     pub(super) accounts: BTreeMap<CustomerId, Totals>,
+    /// Stock and slots that do not come to what they say.
+    pub(super) sums: Vec<Finding>,
 }
 
 struct Pass<'a> {
@@ -82,9 +84,8 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
     pass.look_at_parked().await?;
     pass.look_at_places().await?;
     let settled = plan.settled(until, pass.report.newest);
-    let Pass { sketch, shelves, report, totals, mut findings, accounts, .. } = pass;
-    findings.take(shelves.judge());
-    Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts })
+    let Pass { sketch, shelves, report, totals, findings, accounts, .. } = pass;
+    Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts, sums: shelves.judge() })
 }
 
 impl Pass<'_> {
