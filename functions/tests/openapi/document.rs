@@ -8,7 +8,7 @@ use local_system::System;
 use serde_json::Value;
 
 use super::description::{Description, PROBLEM};
-use super::support::system;
+use super::support::{answered, system};
 use super::{CURRENCIES, system_in};
 
 /// Every part of the document that is a schema.
@@ -112,36 +112,6 @@ async fn every_operation_has_a_name_of_its_own_and_describes_its_path() {
     }
 }
 
-/// Refusals that no route answers with yet: those of stock, slots, couriers and cancels are to come, each with its codes.
-const UNANSWERED: &[&str] = &[
-    "sku_malformed",
-    "sku_not_found",
-    "sku_unknown",
-    "sku_twice",
-    "quantity_malformed",
-    "quantity_not_positive",
-    "quantity_too_large",
-    "stock_too_large",
-    "amount_or_lines",
-    "lines_empty",
-    "too_many_lines",
-    "only_with_lines",
-    "if_unavailable_unknown",
-    "if_undeliverable_unknown",
-    "name_length",
-    "name_has_control_characters",
-    "slot_id_malformed",
-    "slot_unknown",
-    "slot_has_begun",
-    "slot_times_reversed",
-    "time_malformed",
-    "capacity_malformed",
-    "capacity_below_booked",
-    "too_late_to_cancel",
-    "not_awaiting_delivery",
-    "slot_has_room",
-];
-
 #[tokio::test(start_paused = true)]
 async fn the_description_and_the_code_name_the_same_errors() {
     let description = Description::of(&system()).await;
@@ -156,8 +126,7 @@ async fn the_description_and_the_code_name_the_same_errors() {
         }
     }
     let of_requests = platform::http::Problem::OF_REQUESTS.iter().map(|(code, _)| *code);
-    let refused = domain::Refusal::CODES.iter().copied().filter(|code| !UNANSWERED.contains(code));
-    let known: BTreeSet<&str> = of_requests.chain(refused).collect();
+    let known: BTreeSet<&str> = of_requests.chain(answered()).collect();
     assert_eq!(described.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
     for (code, status) in platform::http::Problem::OF_REQUESTS {
         assert_eq!(described[*code], *status, "{code}");
