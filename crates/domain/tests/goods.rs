@@ -7,8 +7,10 @@ mod support;
 use domain::books::{Item, Key};
 use domain::goods::{self, Lines};
 use domain::ids::{OrderId, Sku};
+use domain::messages::Work;
 use domain::orders::{Goods, IfLacking, OrderState, Resource, Wanted, What};
 use domain::{Amount, Millis, Outcome, Refusal, Timestamp};
+use proptest::prelude::*;
 use support::{Ledger, Policies, START, customer, key, sku};
 
 fn order_id(idempotency: &str) -> OrderId {
@@ -191,6 +193,25 @@ fn who_lacks_two_skus_waits_for_one_and_then_for_the_other_without_a_word() {
     );
     let waits = |told: &&domain::messages::Notification| told.order == order_id("k1") && told.transition == "waiting";
     assert_eq!(ledger.told.iter().filter(waits).count(), 2, "for stock once, and for a courier");
+}
+
+#[test]
+fn who_comes_back_to_a_queue_lacks_something_else_than_the_first_time() {
+    story(
+        "product tea 300                 -> done
+         product pot 500                 -> done
+         deposit 5000 d1                 -> done
+         order 2*pot+1*tea k1            -> done
+         told k1                         -> Your order waits for stock: 2 of pot is missing
+         receive 2 pot r1                -> done
+         state k1                        -> awaiting_stock for sku#tea
+         order 1*pot k2                  -> done
+         receive 1 tea r2                -> done
+         state k1                        -> awaiting_stock for sku#pot
+         told k1                         -> Your order waits for stock: 2 of pot is missing
+         receive 1 pot r3                -> done
+         state k1                        -> awaiting_delivery for slot#standard",
+    );
 }
 
 #[test]
@@ -424,6 +445,119 @@ fn the_largest_order_goes_and_is_undone_in_one_transaction_each() {
     assert_eq!(ledger.balance("alice"), 50);
     let largest = ledger.commits.iter().map(Vec::len).max();
     assert!(largest.is_some_and(|actions| actions <= 100), "{largest:?} actions");
+}
+
+/// What can happen in a shop.
+#[derive(Clone, Debug)]
+enum Happening {
+    Place { order: usize, lines: Vec<(&'static str, u32)>, policies: Policies },
+    Deposit { number: usize, minor: i64 },
+    Receive { number: usize, sku: &'static str, quantity: u32 },
+    Slot { slot: &'static str, more: u32, begins: Option<i64> },
+    Together { orders: Vec<usize> },
+    Work { place: usize },
+    Cancel { order: usize },
+    Accept { order: usize },
+    Look { order: usize },
+    Stall { order: usize },
+    Minutes(i64),
+}
+
+const SKUS: [&str; 3] = ["tea", "pot", "cup"];
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let order = || 0..8_usize;
+    let if_lacking = || prop_oneof![3 => Just(IfLacking::Wait), 1 => Just(IfLacking::Cancel)];
+    let policies = (any::<bool>(), if_lacking(), if_lacking(), if_lacking(), any::<bool>());
+    let policies = policies.prop_map(|(reserve_first, if_unpaid, if_unavailable, if_undeliverable, noon)| Policies {
+        reserve_first,
+        if_unpaid,
+        if_unavailable,
+        if_undeliverable,
+        slot: noon.then_some("noon"),
+    });
+    let lines = prop::sample::subsequence(SKUS.to_vec(), 1..=3).prop_shuffle();
+    let lines = lines.prop_flat_map(|skus| skus.into_iter().map(|sku| (Just(sku), 1..3_u32)).collect::<Vec<_>>());
+    let sku = prop::sample::select(SKUS.to_vec());
+    let slot = prop::sample::select(vec!["standard", "noon"]);
+    prop_oneof![
+        4 => (order(), lines, policies)
+            .prop_map(|(order, lines, policies)| Happening::Place { order, lines, policies }),
+        3 => (0..99_usize, 1..900_i64).prop_map(|(number, minor)| Happening::Deposit { number, minor }),
+        3 => (0..99_usize, sku, 1..5_u32)
+            .prop_map(|(number, sku, quantity)| Happening::Receive { number, sku, quantity }),
+        2 => (slot, 0..3_u32, prop::option::of(0..9_i64))
+            .prop_map(|(slot, more, begins)| Happening::Slot { slot, more, begins }),
+        4 => prop::collection::vec(order(), 1..5).prop_map(|orders| Happening::Together { orders }),
+        6 => (0..9_usize).prop_map(|place| Happening::Work { place }),
+        1 => order().prop_map(|order| Happening::Cancel { order }),
+        1 => order().prop_map(|order| Happening::Accept { order }),
+        1 => order().prop_map(|order| Happening::Look { order }),
+        1 => order().prop_map(|order| Happening::Stall { order }),
+        1 => (1..2_000_i64).prop_map(Happening::Minutes),
+    ]
+}
+
+fn happen(ledger: &mut Ledger, happening: Happening) {
+    let id = |order: usize| order_id(&format!("k{order}"));
+    let is_there = |ledger: &Ledger, order: usize| ledger.items.contains_key(&Key::Order(id(order)));
+    match happening {
+        Happening::Place { order, lines, policies } => {
+            ledger.pass(Millis(1));
+            _ = ledger.place_goods("alice", &format!("k{order}"), &lines, policies);
+        }
+        Happening::Deposit { number, minor } => _ = ledger.deposit("alice", &format!("d{number}"), minor),
+        Happening::Receive { number, sku, quantity } => _ = ledger.receive(&format!("r{number}"), sku, quantity),
+        Happening::Slot { slot, more, begins } => {
+            let (capacity, from) =
+                (ledger.booked(slot) + more, begins.map(|hours| ledger.now.after(Millis::hours(hours))));
+            ledger.put_slot(slot, capacity, from, None).unwrap();
+        }
+        Happening::Together { orders } => ledger.advance_together(&orders.into_iter().map(id).collect::<Vec<_>>()),
+        Happening::Work { place } if !ledger.work.is_empty() => {
+            let work = ledger.work.remove(place % ledger.work.len()).work;
+            match work {
+                Work::Advance { order, .. } => _ = ledger.advance(order),
+                // All of them in one commit, as far as they fit.
+                Work::Wake { resource, .. } => {
+                    let waiters: Vec<OrderId> = ledger.waiters(resource).iter().map(|waiting| waiting.order).collect();
+                    ledger.advance_together(&waiters);
+                }
+            }
+        }
+        Happening::Work { .. } => {}
+        Happening::Cancel { order } => _ = ledger.cancel("alice", id(order)),
+        Happening::Accept { order } => _ = ledger.accept("courier", id(order)),
+        Happening::Look { order } if is_there(ledger, order) => _ = ledger.look(id(order)),
+        Happening::Stall { order } if is_there(ledger, order) => _ = ledger.stall(id(order)),
+        Happening::Look { .. } | Happening::Stall { .. } => {}
+        Happening::Minutes(minutes) => ledger.pass(Millis::minutes(minutes)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Every commit is judged as it comes; in the end, when all work is done and everybody due was looked at, so is
+    /// everything.
+    #[test]
+    fn the_promises_hold_whatever_happens_in_a_shop(happenings in prop::collection::vec(happening(), 1..80)) {
+        let mut ledger = Ledger::new();
+        SKUS.into_iter().zip([100, 250, 40]).for_each(|(sku, price)| ledger.product(sku, price));
+        happenings.into_iter().for_each(|happening| happen(&mut ledger, happening));
+        ledger.settle();
+        for order in 0..8 {
+            // One look for what stalled, and one for what is due.
+            for _ in 0..2 {
+                if ledger.items.contains_key(&Key::Order(order_id(&format!("k{order}")))) {
+                    ledger.look(order_id(&format!("k{order}")));
+                }
+            }
+        }
+        ledger.settle();
+        ledger.pass(Millis(1));
+        prop_assert_eq!(ledger.audit().findings, []);
+    }
 }
 
 #[test]

@@ -16,11 +16,12 @@ use std::sync::LazyLock;
 
 use domain::accounts::Account;
 use domain::books::{Draft, Halt, Kept as _, Key};
-use domain::ids::{CustomerId, OrderId};
+use domain::ids::{CustomerId, OrderId, SlotId};
 use domain::messages::{Cursor, Work};
 use domain::orders::{self, IfLacking, OrderState, Resource, Waiting};
-use domain::{Millis, Refusal};
-use support::{Ledger, Policies, customer, key};
+use domain::slots::Slot;
+use domain::{Millis, Refusal, Timestamp};
+use support::{Ledger, Policies, START, customer, key};
 
 const ORDERS: [&str; 2] = ["k1", "k2"];
 
@@ -40,6 +41,10 @@ enum Happening {
     /// Of either order.
     Cancel,
     Deadline,
+    /// Of either order: it could not be processed.
+    Stall,
+    /// The slot, if it is opened, begins; before every deadline.
+    Beginning,
 }
 
 /// Everything that is kept, shared by the states that differ in nothing of it.
@@ -55,6 +60,8 @@ struct World {
     wakes: BTreeSet<(Resource, Option<Cursor>)>,
     /// What may still happen.
     left: Vec<Happening>,
+    /// When the slot begins, if it does.
+    begins: Option<Timestamp>,
 }
 
 fn alice() -> CustomerId {
@@ -74,9 +81,11 @@ fn hash(ledger: &Ledger) -> u64 {
         let waiting = order.waiting_for.map(|waiting| (waiting.what as u8, waiting.until <= ledger.now));
         (order.state, order.charged, order.reserved, order.delivery, order.parked, waiting).hash(&mut hasher);
         order.look_at.is_some_and(|at| at <= ledger.now).hash(&mut hasher);
+        order.stalls.hash(&mut hasher);
     }
     let stocks = (ledger.on_hand("tea"), ledger.on_hand("pot"));
-    let slot = (ledger.booked("standard"), ledger.capacity("standard"));
+    let standard = ledger.items.get(&Key::Slot(SlotId::standard())).and_then(|(item, _)| Slot::of_item(item));
+    let slot = standard.map(|slot| (slot.booked, slot.capacity, slot.has_begun(ledger.now)));
     let balance = ledger.items.get(&Key::Account(alice())).and_then(|(item, _)| Account::of_item(item));
     (balance.map(|account| account.balance), stocks, slot).hash(&mut hasher);
     hasher.finish()
@@ -92,7 +101,7 @@ impl World {
             ledger.pass(Millis(1));
         }
         let hash = hash(&ledger);
-        Self { kept: Rc::new(Kept { ledger, hash }), wakes: BTreeSet::new(), left: left.to_vec() }
+        Self { kept: Rc::new(Kept { ledger, hash }), wakes: BTreeSet::new(), left: left.to_vec(), begins: None }
     }
 
     fn fingerprint(&self) -> u64 {
@@ -176,7 +185,7 @@ impl World {
             Happening::OtherReceipt => vec![self.after(|ledger| _ = ledger.receive(&number, "pot", 1).unwrap())],
             Happening::Slot => vec![self.after(|ledger| {
                 let capacity = ledger.capacity("standard") + 1;
-                ledger.put_slot("standard", capacity, None, None).unwrap();
+                ledger.put_slot("standard", capacity, self.begins, None).unwrap();
             })],
             Happening::Accept => {
                 let accept = |order| self.decided(|draft| orders::accept(draft, order, alice(), now));
@@ -187,6 +196,11 @@ impl World {
                 ids().into_iter().filter_map(|order| cancel(order).ok()?).collect()
             }
             Happening::Deadline => vec![self.after(|ledger| ledger.pass(Millis::hours(73)))],
+            Happening::Beginning => vec![self.after(|ledger| ledger.pass(Millis::hours(2)))],
+            Happening::Stall => {
+                let stall = |order| self.decided(|draft| orders::stall(draft, order, now, &self.kept.ledger.terms));
+                ids().into_iter().filter_map(|order| stall(order).ok()?).collect()
+            }
         }
     }
 
@@ -285,6 +299,35 @@ fn the_promises_hold_where_enough_comes_piece_by_piece() {
         let Explored { states, at_rest, ends } = &explored;
         println!("piece by piece: {states} states, {at_rest} of them at rest, in {} ways", ends.len());
         assert!(ends.contains(&[OrderState::Completed, OrderState::Completed]), "{ends:?}");
+    }
+}
+
+/// What stalls keeps its place, and is looked at again.
+#[test]
+fn the_promises_hold_where_orders_stall() {
+    use Happening::{Cancel, Deadline, Deposit, Receipt, Slot, Stall};
+    let tea: &[(&str, u32)] = &[("tea", 1)];
+    let left = [Deposit, Receipt, Slot, Stall, Deadline, Cancel];
+    let explored = explore(World::new([tea, tea], Policies::default(), &left));
+    let Explored { states, at_rest, ends } = &explored;
+    println!("stalling: {states} states, {at_rest} of them at rest, in {} ways", ends.len());
+    assert!(ends.contains(&[OrderState::Cancelled, OrderState::Completed]), "{ends:?}");
+}
+
+/// Where a slot begins, whoever is not booked by then is cancelled, however it came to wait.
+#[test]
+fn the_promises_hold_where_the_slot_begins() {
+    use Happening::{Accept, Beginning, Cancel, Deposit, Receipt, Slot};
+    let tea: &[(&str, u32)] = &[("tea", 1)];
+    let left = [Deposit, Deposit, Receipt, Receipt, Slot, Beginning, Accept, Cancel];
+    for reserve_first in [false, true] {
+        let policies = Policies { reserve_first, ..Policies::default() };
+        let mut start = World::new([tea, tea], policies, &left);
+        start.begins = Some(START.after(Millis::hours(1)));
+        let explored = explore(start);
+        let Explored { states, at_rest, ends } = &explored;
+        println!("a slot that begins: {states} states, {at_rest} of them at rest, in {} ways", ends.len());
+        assert!(ends.contains(&[OrderState::Completed, OrderState::Cancelled]), "{ends:?}");
     }
 }
 

@@ -551,7 +551,9 @@ impl Commit<'_> {
         if self.tells_of_more(&key) {
             return;
         }
-        let told = order.timeline.last().map(|passage| (passage.told.clone(), passage.at));
+        let known = self.watch.get::<Order>(&order.key()).map_or(0, |before| before.timeline.len());
+        let at = order.timeline.last().map_or(order.placed_at, |passage| passage.at);
+        let told = order.timeline[known.min(order.timeline.len())..].last().map(|passage| passage.told.clone());
         match resource {
             Resource::Account(_) => {
                 let balance = |account: Option<&Account>| account.map_or(Amount::ZERO, |account| account.balance);
@@ -559,7 +561,7 @@ impl Commit<'_> {
                 if least >= order.amount {
                     self.find(Promise::NoIdling, subject, format!("it lacks {} while {least} is there", order.amount));
                 }
-                if let Some((Told::OrderWaiting { lacks: Lack::Money { missing } }, _)) = told {
+                if let Some(Told::OrderWaiting { lacks: Lack::Money { missing } }) = told {
                     let there = order.amount.checked_sub(missing);
                     if there.is_none_or(|there| there < least || there > most.max(least)) {
                         let says = format!("it says that {missing} is missing; between {least} and {most} is there");
@@ -578,7 +580,7 @@ impl Commit<'_> {
                         format!("it lacks {wanted} of {sku} while {least} are there"),
                     );
                 }
-                if let Some((Told::OrderWaiting { lacks: Lack::Stock { sku: lacks, missing } }, _)) = told
+                if let Some(Told::OrderWaiting { lacks: Lack::Stock { sku: lacks, missing } }) = told
                     && lacks == sku
                 {
                     let there = u64::from(wanted.saturating_sub(missing));
@@ -589,7 +591,6 @@ impl Commit<'_> {
                 }
             }
             Resource::Slot(id) => {
-                let at = told.map_or(order.placed_at, |(_, at)| at);
                 if self.after::<Slot>(&key).is_some_and(|slot| slot.has_room(at)) {
                     self.find(Promise::NoIdling, subject, format!("it lacks room in {id} while there is some"));
                 }

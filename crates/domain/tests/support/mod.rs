@@ -243,6 +243,24 @@ impl Ledger {
         self.decide(|draft| orders::advance(draft, id, now, &terms)).unwrap()
     }
 
+    /// Several in one commit, each on what those before it left.
+    pub(crate) fn advance_together(&mut self, ids: &[OrderId]) {
+        let (now, terms) = (self.now, self.terms.clone());
+        let mut known: Vec<Key> = Vec::new();
+        let books = loop {
+            let mut books = Books::default();
+            known.iter().for_each(|key| books.lay(*key, self.found(key)));
+            let decided =
+                ids.iter().try_for_each(|id| books.decide(|draft| orders::advance(draft, *id, now, &terms)).map(drop));
+            match decided {
+                Ok(()) => break books,
+                Err(Halt::Needs(key)) => known.push(key),
+                Err(Halt::Refused(refusal)) => panic!("{refusal}"),
+            }
+        };
+        self.commit(&books);
+    }
+
     pub(crate) fn look(&mut self, id: OrderId) -> Advanced {
         let (now, terms) = (self.now, self.terms.clone());
         self.decide(|draft| orders::look(draft, id, now, &terms)).unwrap()
