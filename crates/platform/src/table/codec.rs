@@ -13,17 +13,18 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
+use domain::accounts::Cause;
 use domain::books::{Found, Item, Key, Version};
-use domain::events::{Event, EventId, Teller};
+use domain::events::{Event, EventId, Teller, Told};
 use domain::ids::{CustomerId, DepositId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
-use domain::orders::Resource;
+use domain::orders::{CancelReason, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 pub(super) const LOOK_SHARDS: u8 = 16;
 
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,22 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
 }
 
+/// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
+/// its place, still reads whatever it knows. The second has goods, couriers, refunds and cancels.
+fn format_of(item: &Item) -> u32 {
+    let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
+    let is_of_the_second = match item {
+        Item::Order(order) => {
+            !order.lines.is_empty() || order.timeline.last().is_some_and(|passage| passage.told == asked_for)
+        }
+        Item::Waiting(waiting) => !matches!(waiting.resource, Resource::Account(_)),
+        Item::Entry(entry) => matches!(entry.cause, Cause::Refund(_)),
+        Item::Product(_) | Item::Stock(_) | Item::Receipt(_) | Item::Slot(_) | Item::ListedSlot(_) => true,
+        Item::Account(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => false,
+    };
+    if is_of_the_second { 2 } else { 1 }
+}
+
 /// An item as it is written. Every put replaces or removes the events of the one before.
 pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Event]) -> Result<Attributes, CodecError> {
     let key = item.key();
@@ -167,7 +184,7 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
     attributes.extend(key_attributes(&key));
     attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
     attributes.insert("commit".to_owned(), AttributeValue::S(commit.to_owned()));
-    attributes.insert("format".to_owned(), AttributeValue::N(FORMAT.to_string()));
+    attributes.insert("format".to_owned(), AttributeValue::N(format_of(item).to_string()));
     if !events.is_empty() {
         let events = serde_dynamo::to_attribute_value(events).map_err(|source| unreadable(&key, source))?;
         attributes.insert("events".to_owned(), events);
@@ -386,9 +403,31 @@ mod tests {
     fn a_newer_item_is_read_by_nobody() {
         let (item, events) = items().remove(0);
         let mut attributes = encode(&item, 3, "c", &events).unwrap();
-        attributes.insert("format".to_owned(), AttributeValue::N("2".to_owned()));
+        attributes.insert("format".to_owned(), AttributeValue::N("3".to_owned()));
         attributes.remove("commit");
-        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 2, .. })));
+        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 3, .. })));
+    }
+
+    #[test]
+    fn what_the_first_release_knew_it_still_reads_and_the_rest_it_leaves_alone() {
+        let format = |item: &Item| encode(item, 1, "c", &[]).unwrap()["format"].as_n().unwrap().clone();
+        for (item, _) in of_money() {
+            assert_eq!(format(&item), "1", "{item:?}");
+        }
+        for (item, _) in of_goods() {
+            let is_old = matches!(&item, Item::Account(_) | Item::Deposit(_) | Item::Entry(_));
+            assert_eq!(format(&item), if is_old { "1" } else { "2" }, "{item:?}");
+        }
+        let of_money = of_money();
+        let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();
+        let Item::Order(mut order) = of_money[place].0.clone() else { panic!() };
+        let mut passage = order.timeline[0].clone();
+        passage.told = Told::OrderCancelled { reason: CancelReason::Deadline };
+        order.timeline.push(passage.clone());
+        assert_eq!(format(&Item::Order(order.clone())), "1");
+        passage.told = Told::OrderCancelled { reason: CancelReason::Requested };
+        order.timeline.push(passage);
+        assert_eq!(format(&Item::Order(order)), "2");
     }
 
     #[test]
