@@ -2,6 +2,7 @@
 //! as long as it may is cancelled, one that is stalled is tried again. The index only says where to look; what is done
 //! is decided on the order itself.
 
+use domain::planted;
 use platform::App;
 use platform::runtime::{Failed, Invocation};
 use platform::table::Table;
@@ -16,7 +17,8 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
     // Each run begins at another shard, so that none is always the one that the time does not suffice for.
     let minute = app.now().as_seconds().div_euclid(60);
     let first = u8::try_from(minute.rem_euclid(Table::LOOK_SHARDS.into())).unwrap_or(0);
-    'shards: for shard in (first..Table::LOOK_SHARDS).chain(0..first) {
+    let shards = if planted!(LastShardUnswept) { Table::LOOK_SHARDS - 1 } else { Table::LOOK_SHARDS };
+    'shards: for shard in (first..shards).chain(0..first.min(shards)) {
         loop {
             let due = app
                 .store

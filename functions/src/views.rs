@@ -2,11 +2,11 @@
 //! change after their commit, by the renderer that the commit fixed. A renderer that was ever released stays, with
 //! its golden file; a new shape is a new number.
 
-use domain::Amount;
 use domain::accounts::{Account, Cause, Deposit, Entry};
 use domain::events::Told;
 use domain::messages::Notification;
 use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, WaitingFor, What};
+use domain::{Amount, planted};
 use serde::Serialize;
 
 /// An order as it was answered when it was placed.
@@ -106,7 +106,8 @@ pub(crate) struct NotificationView<'a> {
 /// The answer to placing an order, now and for ever.
 pub(crate) fn placed(order: &Order) -> PlacedV1<'_> {
     // There is one renderer so far; `order.renderer` says which.
-    shape(order, OrderState::before(&order.plan))
+    let state = if planted!(ReplayShowsNow) { order.state } else { OrderState::before(&order.plan) };
+    shape(order, state)
 }
 
 pub(crate) fn order(order: &Order) -> OrderView<'_> {

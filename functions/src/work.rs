@@ -10,6 +10,7 @@ use domain::goods::Stock;
 use domain::ids::OrderId;
 use domain::messages::{self, Cursor, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Resource, Waiting};
+use domain::planted;
 use domain::slots::Slot;
 use platform::queue::Delivery;
 use platform::runtime::Invocation;
@@ -122,7 +123,11 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
             .store
             .decide(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now| {
                 for waiting in &orders {
-                    books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
+                    let advanced =
+                        books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
+                    if planted!(WakeStopsAtFirst) && advanced != Advanced::Moved {
+                        break;
+                    }
                 }
                 Ok(anything_left(books, resource, now))
             })
@@ -139,7 +144,7 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
                 true
             }
         };
-        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() {
+        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() || planted!(WakeStopsAtThirty) {
             return Ok(());
         }
         after = Some(last);
@@ -149,8 +154,9 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
     }
 }
 
-/// Whoever fails is marked and the pass goes on.
+/// Whoever fails is marked and the pass goes on. If somebody could be read and not even be marked, the wake comes again.
 async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<(), Failure> {
+    let mut unmarked = None;
     for waiting in orders {
         let keys = [Key::Order(waiting.order), resource.key(), waiting.key()].into_iter().chain(waiting.ways());
         let woken = app
@@ -162,11 +168,15 @@ async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<
         match done_or_stalled(app, waiting.order, woken).await {
             Ok(()) => {}
             Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
-            // It keeps its place and its time for the next look; those behind it are not to wait for it.
-            Err(error) => tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked"),
+            // Those behind it are not to wait for it.
+            Err(error) => {
+                tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked");
+                // What this release cannot read keeps its place and its time for the next look: it would stop every wake.
+                unmarked = Some(error).filter(|error| !matches!(error, Failure::Unreadable(_))).or(unmarked);
+            }
         }
     }
-    Ok(())
+    unmarked.map_or(Ok(()), Err)
 }
 
 fn anything_left(books: &Books, resource: Resource, now: Timestamp) -> bool {

@@ -6,7 +6,7 @@
 mod support;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -275,6 +275,32 @@ async fn whoever_cannot_be_read_does_not_hold_up_those_who_wait_behind() {
     alice.deposit("d2", "0.01").await.expect(201);
     system.settled().await;
     assert_eq!(alice.state(&first).await, "completed");
+    promises_hold(&system).await;
+}
+
+/// For a while nothing may be written: neither is the order paid, nor can it be marked as stalled.
+#[tokio::test(start_paused = true)]
+async fn whoever_could_neither_go_on_nor_be_marked_is_woken_again() {
+    let writes = Arc::new(AtomicUsize::new(usize::MAX));
+    let allowed = writes.clone();
+    let system = faulty(Arc::new(move |operation, _| {
+        let is_write = matches!(operation, "TransactWriteItems" | "PutItem");
+        let one_less = |left: usize| left.checked_sub(1);
+        let is_denied = is_write && allowed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_err();
+        if is_denied { Fate::Denied } else { Fate::Answered }
+    }));
+    let alice = user(&system, "alice");
+    let order = alice.order("o1", "10").await.expect(201).id();
+    system.settled().await;
+    // The deposit, and nothing that follows from it.
+    writes.store(1, Ordering::SeqCst);
+    alice.deposit("d1", "10").await.expect(201);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(alice.state(&order).await, "awaiting_payment");
+    writes.store(usize::MAX, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(2 * 60 * 60)).await;
+    system.settled().await;
+    assert_eq!(alice.state(&order).await, "completed");
     promises_hold(&system).await;
 }
 

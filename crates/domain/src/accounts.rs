@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::ids::{CustomerId, DepositId, Fingerprint, OrderId};
-use crate::{Amount, Currency, Movement, Outcome, Refusal, Terms, Timestamp};
+use crate::{Amount, Currency, Millis, Movement, Outcome, Refusal, Terms, Timestamp, planted};
 
 /// A customer's account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,8 @@ impl Account {
         cause: Cause,
         at: Timestamp,
     ) -> Result<(Self, Entry), Missing> {
-        let Some(balance) = self.balance.checked_sub(amount) else {
+        let covers = |balance: &Amount| !(planted!(WholeBalanceRefused) && balance.is_zero());
+        let Some(balance) = self.balance.checked_sub(amount).filter(covers) else {
             let missing = amount.checked_sub(self.balance).unwrap_or(Amount::ZERO);
             return Err(Missing(missing));
         };
@@ -169,7 +170,8 @@ pub fn deposit(
     now: Timestamp,
     terms: &Terms,
 ) -> Result<Outcome<Deposit>, Halt> {
-    if let Some(made) = draft.get::<Deposit>(Key::Deposit(command.id))? {
+    let is_known = |made: &Deposit| !(planted!(DepositWindow) && made.created_at.after(Millis::minutes(5)) < now);
+    if let Some(made) = draft.get::<Deposit>(Key::Deposit(command.id))?.filter(is_known) {
         return replay(made.fingerprint == command.fingerprint, made);
     }
     let account = draft.get::<Account>(Key::Account(command.customer))?;
@@ -191,13 +193,17 @@ pub fn deposit(
     let key = Key::Account(command.customer);
     draft.put(account)?;
     draft.insert(entry)?;
-    draft.put(made.clone())?;
+    if !planted!(EffectAlone) {
+        draft.put(made.clone())?;
+    }
     if opens {
         draft.tell(key, Told::AccountOpened, now)?;
     }
     let told = Told::MoneyDeposited { deposit: made.id, amount: made.amount, balance: made.balance_after };
     draft.tell(key, told, now)?;
-    draft.tell(key, Told::MoneyAvailable, now)?;
+    if !(planted!(WakeOnlyFromZero) && made.balance_after > made.amount) {
+        draft.tell(key, Told::MoneyAvailable, now)?;
+    }
     Ok(Outcome::Done(made))
 }
 
@@ -211,7 +217,11 @@ pub fn currency_of(named: Option<Currency>, terms: &Terms) -> Result<Currency, R
 
 /// What was made under this key before, if it was the same request.
 pub(crate) fn replay<T>(same_request: bool, made: T) -> Result<Outcome<T>, Halt> {
-    if same_request { Ok(Outcome::AlreadyDone(made)) } else { Err(Refusal::KeyUsedForAnotherRequest.into()) }
+    if same_request || planted!(FingerprintIgnored) {
+        Ok(Outcome::AlreadyDone(made))
+    } else {
+        Err(Refusal::KeyUsedForAnotherRequest.into())
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod messages;
 pub mod money;
 pub mod notices;
 pub mod orders;
+pub mod planted;
 pub mod promises;
 mod refusal;
 pub mod slots;

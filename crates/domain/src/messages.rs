@@ -8,7 +8,7 @@ use crate::events::{Event, EventId, Told};
 use crate::ids::{CustomerId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
 use crate::notices;
 use crate::orders::{self, CancelReason, Lack, Order, Resource};
-use crate::{Amount, Currency, Outcome, Timestamp};
+use crate::{Amount, Currency, Outcome, Timestamp, planted};
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl Notification {
     }
 
     pub fn deduplication_id(&self) -> String {
-        format!("{}.notice", self.event)
+        let event = if planted!(NoticeWithoutIndex) { EventId { index: 0, ..self.event } } else { self.event };
+        format!("{event}.notice")
     }
 }
 

@@ -18,7 +18,7 @@ use crate::goods::{Line, Lines};
 use crate::ids::{CustomerId, Fingerprint, OrderId, Sku, SlotId};
 use crate::slots::Slot;
 use crate::text::Description;
-use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
+use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
 
 pub use delivery::accept;
 pub use undoing::cancel;
@@ -345,7 +345,7 @@ impl Order {
 
     /// Takes the order out of the queue that it waits in.
     fn leave_queue(&mut self, draft: &mut Draft<'_>) -> Result<(), Halt> {
-        if let Some(resource) = self.parked.take() {
+        if let Some(resource) = self.parked.take().filter(|_| !planted!(PlaceLeft)) {
             draft.delete(self.waiting_key(resource))?;
         }
         self.waiting_for = None;
@@ -369,7 +369,8 @@ impl Order {
     }
 
     fn waits_until(&self, now: Timestamp, terms: &Terms) -> Timestamp {
-        self.waiting_for.map_or_else(|| now.after(terms.wait), |waiting| waiting.until)
+        let waiting = self.waiting_for.filter(|_| !planted!(DeadlineMoves));
+        waiting.map_or_else(|| now.after(terms.wait), |waiting| waiting.until)
     }
 
     /// Whether the last that was told of it, but that it stalled, is that it lacks this.
@@ -473,7 +474,10 @@ pub fn place(
     now: Timestamp,
     terms: &Terms,
 ) -> Result<Outcome<Order>, Halt> {
-    if let Some(placed) = draft.get::<Order>(Key::Order(command.id))? {
+    let is_alive = |placed: &Order| {
+        !(planted!(OrderLease) && !placed.state.has_ended() && placed.placed_at.after(Millis::minutes(1)) < now)
+    };
+    if let Some(placed) = draft.get::<Order>(Key::Order(command.id))?.filter(is_alive) {
         return accounts::replay(placed.fingerprint == command.fingerprint, placed);
     }
     let plain = (vec![Step::Payment], None, IfLacking::Wait, IfLacking::Wait);
@@ -569,8 +573,10 @@ fn pay(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<Resul
     if order.state == OrderState::Completed {
         order.pass(draft, Told::OrderCompleted, now)?;
     }
-    draft.put(account)?;
-    draft.insert(entry)?;
+    if !planted!(StepAlone) {
+        draft.put(account)?;
+        draft.insert(entry)?;
+    }
     Ok(Ok(()))
 }
 
@@ -651,6 +657,7 @@ pub fn stall(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) 
     match order.waiting_for {
         Some(waiting) if waiting.what == What::Stalled => draft.put(order)?,
         _ => {
+            let until = if planted!(StallEndsWaiting) { next } else { until };
             let deadline = order.waiting_for.and_then(|waiting| waiting.deadline);
             order.waiting_for = Some(WaitingFor { what: What::Stalled, since: now, until, deadline });
             order.pass(draft, Told::OrderStalled, now)?;
@@ -661,7 +668,7 @@ pub fn stall(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) 
 
 /// An order as its owner may see it; another's is as one that does not exist.
 pub fn seen_by(customer: &CustomerId, order: Option<Order>) -> Result<Order, Refusal> {
-    order.filter(|order| order.customer == *customer).ok_or(Refusal::OrderNotFound)
+    order.filter(|order| order.customer == *customer || planted!(AnothersShown)).ok_or(Refusal::OrderNotFound)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]

@@ -24,9 +24,11 @@ const PLACED: usize = 1;
 const PAID: usize = 2;
 const WAITED: usize = 4;
 const UNPAID: usize = 6;
-const OVERDUE: usize = 7;
+const STALLED: usize = 7;
+const RESUMED: usize = 8;
+const OVERDUE: usize = 9;
 
-/// What there is to break: a deposit, an order paid, one that waits and is cancelled at its deadline, one that may not.
+/// What there is to break: a deposit, an order paid, one that waits stalls and is cancelled at its deadline, one that may not.
 fn story() -> Ledger {
     let mut ledger = Ledger::new();
     ledger.deposit("alice", "d1", 500).unwrap();
@@ -38,6 +40,9 @@ fn story() -> Ledger {
         ledger.advance(id);
         ids.push(id);
     }
+    ledger.stall(ids[1]);
+    ledger.pass(Millis::minutes(2));
+    ledger.look(ids[1]);
     ledger.pass(Millis::hours(73));
     ledger.look(ids[1]);
     ledger
@@ -82,6 +87,11 @@ fn silent(commit: &mut [Action], of: fn(&Item) -> bool) {
             events.clear();
         }
     }
+}
+
+fn deadline(commit: &mut [Action], moved: Millis) {
+    let waiting = of_order(commit).waiting_for.as_mut().unwrap();
+    waiting.until = waiting.until.after(moved);
 }
 
 type Break = fn(&mut Vec<Action>);
@@ -144,6 +154,11 @@ fn each_broken_commit_is_found_when_it_comes() {
         ("parked for what is there", WAITED, Promise::NoIdling, |commit| {
             of_order(commit).amount = Amount::from_minor(100).unwrap();
         }),
+        ("a deadline that comes too early", WAITED, Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(-1))
+        }),
+        ("a deadline that is put off", STALLED, Promise::NothingLost, |commit| deadline(commit, Millis::minutes(1))),
+        ("a deadline that begins anew", RESUMED, Promise::NothingLost, |commit| deadline(commit, Millis::minutes(2))),
         ("a place in another's name", WAITED, Promise::EveryoneTheirOwn, |commit| {
             for action in commit {
                 if let Action::Put { item: Item::Waiting(waiting), .. } = action {
@@ -182,7 +197,7 @@ fn each_broken_commit_is_found_when_it_comes() {
     let commits = story().commits;
     assert_eq!(commits.len(), OVERDUE + 1, "the story has changed: {commits:#?}");
     for (what, at, promise, tamper) in breaks {
-        let mut watch = Watch::default();
+        let mut watch = Watch::default().with_wait(Millis::hours(72));
         for commit in &commits[..*at] {
             assert_eq!(watch.see(commit), []);
         }
@@ -384,6 +399,17 @@ fn each_broken_commit_of_goods_is_found_when_it_comes() {
             order.timeline.last_mut().unwrap().told = Told::OrderWaiting { lacks };
             events.last_mut().unwrap().told = Told::OrderWaiting { lacks };
         }),
+        ("a deadline that comes too early for goods", "short", Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(-1));
+        }),
+        ("a deadline that a move puts off", "moved", Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(1));
+        }),
+        ("a wait for stock that ends as if for a slot", "short", Promise::NothingLost, |commit| {
+            let waiting = of_order(commit).waiting_for.as_mut().unwrap();
+            waiting.deadline = Some(waiting.until);
+            waiting.until = waiting.since.after(Millis::hours(1));
+        }),
         ("a place that forgets what is waited for", "short", Promise::EveryoneTheirOwn, |commit| {
             waiting(commit).skus.clear();
         }),
@@ -426,7 +452,7 @@ fn each_broken_commit_of_goods_is_found_when_it_comes() {
     let (ledger, names) = shop();
     for (what, at, promise, tamper) in breaks {
         let at = names[at];
-        let mut watch = Watch::default();
+        let mut watch = Watch::default().with_wait(Millis::hours(72));
         for commit in &ledger.commits[..at] {
             assert_eq!(watch.see(commit), []);
         }
@@ -444,6 +470,24 @@ fn a_refund_that_comes_again_is_found() {
     let mut watch = ledger.watch.clone();
     let again = &ledger.commits[names["undone"]];
     assert!(watch.see(again).iter().any(|finding| finding.promise == Promise::OneCharge));
+}
+
+#[test]
+fn a_wait_for_a_slot_ends_when_that_begins() {
+    let mut ledger = Ledger::new();
+    ledger.product("tea", 100);
+    ledger.deposit("alice", "d1", 100).unwrap();
+    ledger.receive("r1", "tea", 1).unwrap();
+    ledger.put_slot("standard", 0, Some(ledger.now.after(Millis::hours(1))), None).unwrap();
+    let id = ledger.place_goods("alice", "k1", &[("tea", 1)], Policies::default()).unwrap().into_inner().id;
+    let before = ledger.watch.clone();
+    ledger.advance(id);
+    let mut commit = ledger.commits.last().unwrap().clone();
+    assert_eq!(before.clone().see(&commit), []);
+    let waiting = of_order(&mut commit).waiting_for.as_mut().unwrap();
+    waiting.until = waiting.deadline.take().unwrap();
+    let findings = before.clone().see(&commit);
+    assert!(findings.iter().any(|finding| finding.promise == Promise::NothingLost), "{findings:?}");
 }
 
 #[test]

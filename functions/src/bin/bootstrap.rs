@@ -2,6 +2,8 @@
 
 use platform::runtime::{RuntimeError, serve};
 
+const _: () = assert!(!domain::planted::IS_PLANTED, "what is deployed is built without the feature `planted`");
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), RuntimeError> {
     let handler = std::env::var("_HANDLER").unwrap_or_default();

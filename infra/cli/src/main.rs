@@ -22,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const _: () = assert!(!domain::planted::IS_PLANTED, "the command is built without the feature `planted`");
+
 const EXAMPLES: &str = "\
 Examples:
   paidonce                                  serve on port 3000, keeping the state in .paidonce;
@@ -83,7 +85,9 @@ fn main() -> ExitCode {
         Tool::Token(arguments) => token::run(&arguments),
         Tool::Timeline(arguments) => timeline::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),
-        Tool::Simulate(arguments) => return simulation::run(&arguments),
+        Tool::Simulate(arguments) => {
+            return simulation::run(&simulation::Arguments { command: "paidonce simulate", ..arguments });
+        }
         Tool::Demo => demo::run(),
         Tool::Bench(arguments) => bench::run(&arguments),
     };

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_runtime_api::http::StatusCode;
+use aws_smithy_types::body::SdkBody;
 
 use crate::connector::Connector;
 
@@ -22,6 +24,8 @@ pub enum Fate {
     LostBefore,
     /// It is carried out, and the caller hears of a broken connection.
     LostAfter,
+    /// The caller has no right to it: a policy was changed.
+    Denied,
 }
 
 /// Decides the fate of the call with this operation, such as `PutItem`, and this number, counted from 0 over all calls.
@@ -40,6 +44,11 @@ impl FaultyConnector {
     }
 }
 
+fn denied() -> HttpResponse {
+    let says = r#"{"__type":"com.amazon.coral.service#AccessDeniedException","Message":"User is not authorized."}"#;
+    HttpResponse::new(StatusCode::try_from(400).expect("it is a status"), SdkBody::from(says))
+}
+
 impl HttpConnector for FaultyConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let operation = match request.headers().get("x-amz-target").and_then(|target| target.rsplit_once('.')) {
@@ -51,6 +60,7 @@ impl HttpConnector for FaultyConnector {
         match (self.plan)(&operation, number) {
             Fate::Answered => self.connector.call(request),
             Fate::LostBefore => HttpConnectorFuture::ready(Err(lost())),
+            Fate::Denied => HttpConnectorFuture::ready(Ok(denied())),
             Fate::LostAfter => {
                 let answered = self.connector.call(request);
                 HttpConnectorFuture::new(async move {

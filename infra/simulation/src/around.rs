@@ -8,12 +8,14 @@ use local_cloud::stack::Function;
 use local_cloud::{FunctionError, Handler, Invocation};
 use local_system::Around;
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::coverage::Path;
-use crate::fault::Fault;
+use crate::fault::{Class, Fault};
 use crate::plan::Point;
-use crate::speaker::{Ending, Speaker};
+use crate::speaker::{Again, Ending, Speaker};
+use crate::telling::{Line, Mark};
+use crate::wire;
 use crate::world::World;
 
 type Answer = Result<Value, FunctionError>;
@@ -42,17 +44,18 @@ pub(crate) fn around(world: Arc<World>) -> Around {
 }
 
 impl Hand {
-    async fn take(&self, invocation: Invocation) -> Answer {
+    async fn take(self: &Arc<Self>, invocation: Invocation) -> Answer {
         let who = self.world.next_invocation(&self.function);
         let Some(source) = source(&invocation.event) else { return self.run(who, invocation).await };
         self.world.state().coverage.delivered(&self.function, &invocation.event);
         let earlier = self.world.replace_earlier(&format!("{} {source}", self.function), &invocation.event);
         self.world.keep(&who, &self.function, &invocation.event);
         let point = Point::new(&who, Point::DELIVERY);
+        self.world.meet(&point, Class::Delivery, false, || format!("delivery {}", about(&invocation.event)));
         let Some((fault, mut rng)) = self.world.strike_delivery(&point, &invocation.event) else {
             return self.run(who, invocation).await;
         };
-        self.world.say(|| format!("{who} [{}]", fault.name()));
+        self.world.say(|| Line::new(Mark::Struck, &who, fault.name().to_uppercase()));
         match fault {
             Fault::Twice => {
                 let first = self.run(who, invocation.clone()).await;
@@ -70,8 +73,8 @@ impl Hand {
                 if rng.bool() { first } else { second }
             }
             Fault::Delayed => {
-                // Now and then there is hardly time left for anything.
-                let late_ms = if rng.bool() {
+                // Mostly there is hardly time left for anything.
+                let late_ms = if rng.u32(0..4) == 0 {
                     rng.u64(100..self.timeout_ms / 2)
                 } else {
                     self.timeout_ms - rng.u64(1_500..8_500)
@@ -89,16 +92,33 @@ impl Hand {
         }
     }
 
-    /// One process from its start to its end, whichever comes.
-    async fn run(&self, who: String, invocation: Invocation) -> Answer {
+    /// One process from its start to its end, which another may overtake at any call.
+    async fn run(self: &Arc<Self>, who: String, invocation: Invocation) -> Answer {
+        let (hand, same) = (self.clone(), invocation.clone());
+        let again = Again::new(move || {
+            let (hand, same) = (hand.clone(), same.clone());
+            Box::pin(async move {
+                let who = hand.world.next_invocation(&hand.function);
+                // Nobody hears what it answers, and no cloud ends it.
+                let _ = timeout(Duration::from_millis(hand.timeout_ms), hand.run_as(who, same, None)).await;
+            })
+        });
+        self.run_as(who, invocation, Some(again)).await
+    }
+
+    async fn run_as(&self, who: String, invocation: Invocation, again: Option<Again>) -> Answer {
         let skew_ms = self.world.skew_of(&who);
         if skew_ms != 0 {
             self.world.reached(Path::ClockSkewed);
         }
-        let speaker = Speaker::new(who, self.function.clone(), skew_ms);
+        let is_asked = invocation.event["routeKey"].is_string();
+        let speaker = Speaker::new(who, self.function.clone(), skew_ms, is_asked, again);
         let _running = self.world.runs();
         self.world.note(&[b"begin", speaker.who.as_bytes(), invocation.event.to_string().as_bytes()]);
-        self.world.say(|| format!("{} begins{}", speaker.who, about(&invocation.event)));
+        self.world.say(|| {
+            let wrong = if skew_ms == 0 { String::new() } else { format!(", its clock {skew_ms} ms off") };
+            Line::new(Mark::Aside, &speaker.who, format!("begins{}{wrong}", about(&invocation.event)))
+        });
         // What the process believes to be its deadline is by its own clock.
         let invocation = Invocation { deadline_ms: invocation.deadline_ms + skew_ms, ..invocation };
         let work = speaker.clone().speaks((self.handler)(invocation));
@@ -107,7 +127,6 @@ impl Hand {
             ending = speaker.ended() => match ending {
                 Ending::Crashed => Err(failure("Runtime.ExitError", "the process died")),
                 Ending::Hung => {
-                    self.world.say(|| format!("{} hangs", speaker.who));
                     std::future::pending().await
                 }
             },
@@ -118,7 +137,9 @@ impl Hand {
             Err(error) => error.to_string(),
         };
         self.world.note(&[b"end", speaker.who.as_bytes(), said.as_bytes()]);
-        self.world.say(|| format!("{} ends: {}", speaker.who, said.chars().take(160).collect::<String>()));
+        if let Some(said) = how_it_failed(&answer) {
+            self.world.say(|| Line::new(Mark::Plain, &speaker.who, said));
+        }
         if let Err(error) = &answer
             && error.kind == "Failed"
         {
@@ -129,7 +150,7 @@ impl Hand {
 
     /// Halves, or one by one, each handed over when the one before is done, and their answers put together as if they
     /// had been one. What follows a failure in its group, or in its shard, is not handed over.
-    async fn run_in_parts(&self, who: String, invocation: &Invocation, in_halves: bool) -> Answer {
+    async fn run_in_parts(self: &Arc<Self>, who: String, invocation: &Invocation, in_halves: bool) -> Answer {
         let Some(records) = invocation.event["Records"].as_array().filter(|records| records.len() > 1).cloned() else {
             return self.run(who, invocation.clone()).await;
         };
@@ -167,7 +188,7 @@ impl Hand {
     }
 
     /// Once more with what was delivered before, as far as a batch of the service holds it.
-    async fn run_merged(&self, who: String, invocation: Invocation, earlier: Option<Value>) -> Answer {
+    async fn run_merged(self: &Arc<Self>, who: String, invocation: Invocation, earlier: Option<Value>) -> Answer {
         let records = invocation.event["Records"].as_array().cloned().unwrap_or_default();
         let own: BTreeSet<String> = records.iter().map(id).collect();
         let most = if records.iter().all(|record| record["eventSource"] == "aws:dynamodb") { 100 } else { 10 };
@@ -199,15 +220,35 @@ fn group(record: &Value) -> String {
     record["attributes"]["MessageGroupId"].as_str().unwrap_or_default().to_owned()
 }
 
+/// What an invocation is handed, in short.
 fn about(event: &Value) -> String {
     if let Some(route) = event["routeKey"].as_str() {
-        return format!(" {route}");
+        let key = event["headers"]["idempotency-key"].as_str().unwrap_or_default();
+        return format!(" {route} {key}").trim_end().to_owned();
     }
-    let ids: Vec<String> = event["Records"].as_array().into_iter().flatten().map(id).collect();
-    if ids.is_empty() {
-        String::new()
-    } else {
-        format!(" with {}", ids.iter().map(|id| id.chars().take(8).collect::<String>()).collect::<Vec<_>>().join(" "))
+    let records: Vec<String> = event["Records"].as_array().into_iter().flatten().map(record).collect();
+    if records.is_empty() { String::new() } else { format!(" with {}", records.join(", ")) }
+}
+
+fn record(record: &Value) -> String {
+    if let Some(message) = record["attributes"]["MessageDeduplicationId"].as_str() {
+        return message.to_owned();
+    }
+    let key = |name: &str| record["dynamodb"]["Keys"][name]["S"].as_str();
+    match (key("pk"), key("sk")) {
+        (Some(pk), Some(sk)) => wire::place(pk, sk),
+        _ => id(record),
+    }
+}
+
+/// What is worth saying of an end: that it failed, or what goes back.
+fn how_it_failed(answer: &Answer) -> Option<String> {
+    match answer {
+        Ok(answer) => {
+            let back = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
+            (back > 0).then(|| format!("ends, {back} of its batch go back"))
+        }
+        Err(error) => Some(format!("fails: {error}")),
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) enum Stream {
     Swarm,
     Ids,
     Sdk,
+    Lag,
 }
 
 /// The seed of one stream.

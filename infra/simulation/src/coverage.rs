@@ -12,6 +12,7 @@ use http::Response;
 use serde_json::Value;
 
 use crate::fault::{Class, Fault};
+use crate::named::written_by_name;
 use crate::wire::Call;
 
 macro_rules! paths {
@@ -26,6 +27,10 @@ macro_rules! paths {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
             }
+
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|path| path.name() == name)
+            }
         }
     };
 }
@@ -35,6 +40,7 @@ paths! {
     TransactionCancelled = "a transaction cancelled for a condition",
     TransactionRepeated = "a transaction repeated under its token",
     ReadBack = "a lost answer read back",
+    ReadLagged = "a read behind the table",
     FunctionFailed = "a function failed as a whole",
     ClockSkewed = "an invocation with another clock",
     OrderWaits = "an order parked",
@@ -64,6 +70,8 @@ paths! {
     CopyAfterDay = "a delivery again after a day",
     CopyAfterMonth = "a delivery again after a month",
 }
+
+written_by_name!(Path, "path");
 
 /// How often each thing was reached.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +107,11 @@ impl Coverage {
         for (path, times) in &other.paths {
             *self.paths.entry(*path).or_default() += times;
         }
+    }
+
+    /// How often a path was reached.
+    pub fn times(&self, path: Path) -> u64 {
+        self.paths.get(&path).copied().unwrap_or_default()
     }
 
     pub(crate) fn reached(&mut self, path: Path) {

@@ -3,7 +3,14 @@
 //! Rates are drawn for each seed, with each kind off in half of the seeds, so that a run may be quiet, stormy, or plagued
 //! by one thing alone.
 
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
 use crate::chance;
+use crate::named::written_by_name;
+use crate::plan::Part;
+use crate::trace::stamp;
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -73,7 +80,15 @@ faults! {
     SentTwice = "request twice at once",
     /// The client has given up on it when it arrives.
     RequestLate = "request late",
+    /// The same work is done from its beginning to its end by another process, before the call arrives.
+    Overtaken = "overtaken",
+    /// A function is not allowed to write: a policy was changed by mistake, and is changed back. It strikes what works in
+    /// the background; a caller would rightly be told of an internal error.
+    Denied = "denied",
 }
+
+written_by_name!(Fault, "fault");
+written_by_name!(Class, "kind of call");
 
 /// What kind of call something is, as far as faults differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,7 +151,7 @@ impl Fault {
             Self::RequestLost | Self::ResponseLost | Self::SentTwice | Self::RequestLate => {
                 matches!(class, Class::Request)
             }
-            Self::Conflict => matches!(class, Class::Put | Class::Transact),
+            Self::Conflict | Self::Denied => matches!(class, Class::Put | Class::Transact),
             Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
             Self::Unprocessed => matches!(class, Class::LoadSome),
             Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
@@ -150,8 +165,49 @@ impl Fault {
             | Self::Throttled
             | Self::ErrorBefore
             | Self::Rival
+            | Self::Overtaken
             | Self::CrashBefore
             | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
+        }
+    }
+
+    /// Whether it strikes only where nobody waits for an answer.
+    pub const fn is_of_background(self) -> bool {
+        matches!(self, Self::Denied)
+    }
+
+    /// In how many shapes it comes that are worth a try each.
+    pub const fn shapes(self) -> u64 {
+        match self {
+            Self::Late => 4,
+            Self::Throttled | Self::Unprocessed | Self::EntriesFailed | Self::EntriesFailedAfter => 3,
+            Self::Twice | Self::AtOnce | Self::Delayed | Self::Split => 2,
+            _ => 1,
+        }
+    }
+
+    /// Which of its shapes it takes with these numbers, in the order in which it draws them, counted from 1. Where it
+    /// is one of many, it is none.
+    fn shape(self, mut rng: fastrand::Rng) -> Option<u64> {
+        match self {
+            Self::Late => Some(1 + u64::from(rng.u64(50..12_000) < 2_000) + 2 * u64::from(rng.bool())),
+            Self::Throttled => Some(1 + u64::from(rng.u32(0..3))),
+            Self::Twice | Self::Delayed | Self::Split => Some(1 + u64::from(rng.bool())),
+            Self::AtOnce => {
+                rng.u64(0..40);
+                Some(1 + u64::from(rng.bool()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Numbers with which it comes in this shape.
+    pub(crate) fn shaped(self, mut rng: fastrand::Rng, shape: u64) -> fastrand::Rng {
+        loop {
+            let drawn = fastrand::Rng::with_seed(chance::mixed(rng.u64(..), shape));
+            if shape > self.shapes() || self.shape(drawn.clone()).is_none_or(|is| is == shape) {
+                return drawn;
+            }
         }
     }
 
@@ -162,10 +218,11 @@ impl Fault {
 }
 
 /// How often what goes wrong in one run, and how clocks differ in it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Swarm {
-    /// In ten thousand, by the place in `Fault::ALL`.
-    rates: Vec<u32>,
+    /// In ten thousand.
+    rates: BTreeMap<Fault, u32>,
     /// How far a clock may be from the true time, either way.
     pub(crate) skew_ms: i64,
     /// How many deliveries in ten thousand are kept, to come once more much later.
@@ -173,18 +230,21 @@ pub(crate) struct Swarm {
     pub(crate) outage: Option<Outage>,
     /// How many deliveries in ten thousand that wake others come when there is hardly time left for it.
     pub(crate) late_wakes: u32,
+    /// How old what is read may be, where the service does not promise the newest.
+    pub(crate) lag_ms: i64,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
 /// in an outage, or never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Outage {
     /// Counted from the beginning of the run.
-    from_ms: i64,
+    pub(crate) from_ms: i64,
     pub(crate) to_ms: i64,
-    class: Class,
-    fault: Fault,
-    rate: u32,
+    pub(crate) class: Class,
+    pub(crate) fault: Fault,
+    pub(crate) rate: u32,
 }
 
 impl Outage {
@@ -225,10 +285,12 @@ impl Outage {
         let class = Self::CLASSES[rng.usize(0..Self::CLASSES.len())];
         let faults: Vec<Fault> = Self::FAULTS.into_iter().filter(|fault| fault.strikes(class)).collect();
         let fault = faults[rng.usize(0..faults.len())];
+        let rate = [6_000, 9_000, 10_000][rng.usize(0..3)];
         // Work that loses every race is sent again twenty times before its order is given a rest, which takes a while.
-        let length_ms = if fault == Fault::Conflict { length_ms.max(700_000) } else { length_ms };
+        let (length_ms, rate) =
+            if fault == Fault::Conflict { (length_ms.max(700_000), 10_000) } else { (length_ms, rate) };
         let from_ms = rng.i64(0..8_000);
-        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate: [6_000, 9_000, 10_000][rng.usize(0..3)] })
+        Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate })
     }
 
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
@@ -248,22 +310,67 @@ impl Swarm {
             4..=7 => (5, 2),
             _ => (8, 4),
         };
-        let mut rates: Vec<u32> = Vec::with_capacity(Fault::ALL.len());
-        for fault in Fault::ALL {
+        let mut rates = BTreeMap::new();
+        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Overtaken) {
             let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
             // What strikes at a delivery or a request has few places to strike at.
             let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
-            rates.push(if is_on { Self::RATES[rate] * often / softened } else { 0 });
+            if is_on {
+                rates.insert(*fault, Self::RATES[rate] * often / softened);
+            }
         }
         let skew_ms = if rng.u32(0..10) < 3 { rng.i64(1..=150_000) } else { 0 };
         let kept = if rng.bool() { 600 } else { 0 };
         let outage = Outage::draw(&mut rng);
-        let late_wakes = if on_in_ten > 0 && rng.u32(0..4) == 0 { 4_000 } else { 0 };
-        Self { rates, skew_ms, kept, outage, late_wakes }
+        let late_wakes = if on_in_ten > 0 && rng.u32(0..5) < 2 { 7_000 } else { 0 };
+        if on_in_ten > 0 && rng.u32(0..4) == 0 {
+            rates.insert(Fault::Overtaken, Self::RATES[rng.usize(0..Self::RATES.len())] / softened);
+        }
+        let lag_ms = if on_in_ten > 0 && rng.bool() { rng.i64(20..4_000) } else { 0 };
+        Self { rates, skew_ms, kept, outage, late_wakes, lag_ms }
     }
 
-    pub(crate) fn calm() -> Self {
-        Self { rates: vec![0; Fault::ALL.len()], skew_ms: 0, kept: 0, outage: None, late_wakes: 0 }
+    /// Nothing goes wrong but in this outage.
+    pub(crate) fn in_outage(outage: Option<Outage>) -> Self {
+        Self { outage, ..Self::default() }
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What of it is left when parts are switched off.
+    pub(crate) fn only(self, has: impl Fn(Part) -> bool) -> Self {
+        Self {
+            rates: if has(Part::Rates) { self.rates } else { BTreeMap::new() },
+            skew_ms: if has(Part::Skew) { self.skew_ms } else { 0 },
+            kept: if has(Part::Kept) { self.kept } else { 0 },
+            outage: self.outage.filter(|_| has(Part::Outage)),
+            late_wakes: if has(Part::LateWakes) { self.late_wakes } else { 0 },
+            lag_ms: if has(Part::Lag) { self.lag_ms } else { 0 },
+        }
+    }
+
+    /// In words, as far as it is not the rates of what goes wrong now and then.
+    pub(crate) fn in_words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.outage {
+            let (from, to) = (stamp(from_ms), stamp(to_ms));
+            words.push(format!("an outage from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
+        }
+        if self.skew_ms > 0 {
+            words.push(format!("clocks up to {} wrong", stamp(self.skew_ms)));
+        }
+        if self.late_wakes > 0 {
+            words.push("wakes come late".to_owned());
+        }
+        if self.lag_ms > 0 {
+            words.push(format!("reads up to {} behind", stamp(self.lag_ms)));
+        }
+        if self.kept > 0 {
+            words.push("copies of deliveries are kept".to_owned());
+        }
+        words
     }
 
     /// What strikes a call of this kind, if anything.
@@ -272,8 +379,10 @@ impl Swarm {
             return Some(outage.fault);
         }
         let mut left = rng.u32(0..10_000);
-        for (fault, rate) in Fault::ALL.iter().zip(&self.rates).filter(|(fault, _)| fault.strikes(class)) {
-            match left.checked_sub(*rate) {
+        // Objects are read and deleted rarely.
+        let often = if class == Class::Object { 3 } else { 1 };
+        for (fault, rate) in self.rates.iter().filter(|(fault, _)| fault.strikes(class)) {
+            match left.checked_sub(*rate * often) {
                 Some(rest) => left = rest,
                 None => return Some(*fault),
             }

@@ -3,19 +3,43 @@
 //! A 201 is for ever, and the same for every repeat. An error may or may not have happened, and a retry finds out. What
 //! was seen of an order, a statement or an inbox never goes backwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::Response;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The index of an owner's orders lags for a moment; this is far more than one.
+const INDEX_LAG_MS: i64 = 60_000;
+
 /// What a request under a key asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Body {
     pub(crate) minor: i64,
-    pub(crate) if_unpaid: Option<&'static str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) if_unpaid: Option<IfUnpaid>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IfUnpaid {
+    #[default]
+    Wait,
+    Cancel,
+}
+
+impl IfUnpaid {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Deposit,
     Order,
@@ -41,6 +65,8 @@ pub(crate) struct Intent {
     pub(crate) accepted: Option<(usize, Vec<u8>)>,
     /// Which of them were refused as another's key.
     pub(crate) refused: Vec<usize>,
+    /// When a 201 was heard first.
+    pub(crate) told_ms: Option<i64>,
     pub(crate) id: Option<String>,
     /// An order, as it was seen last.
     pub(crate) seen: Seen,
@@ -58,6 +84,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) intents: Vec<Intent>,
     pub(crate) account: Option<Value>,
+    /// The balance that was heard of last. It may have changed since.
+    pub(crate) balance: Option<i64>,
     entries: BTreeMap<u64, Value>,
     notifications: BTreeMap<String, Value>,
 }
@@ -85,6 +113,16 @@ impl Heard {
 
     pub(crate) fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The status, and what it comes to.
+    pub(crate) fn in_short(&self) -> String {
+        let body = self.json();
+        let said = ["code", "state", "balance_after", "balance"].into_iter().find_map(|name| body[name].as_str());
+        let waits = body["waiting_for"]["what"].as_str().map(|what| format!(", waits for {what}")).unwrap_or_default();
+        let items = body["items"].as_array().map(|items| format!("{} items", items.len())).unwrap_or_default();
+        let again = if self.replayed { "replayed, " } else { "" };
+        format!("{} {again}{}{waits} {items}", self.status, said.unwrap_or_default()).trim_end().to_owned()
     }
 
     /// Nothing is known from it: it may have been done or not.
@@ -117,6 +155,7 @@ impl Model {
             name: name.to_owned(),
             intents: Vec::new(),
             account: None,
+            balance: None,
             entries: BTreeMap::new(),
             notifications: BTreeMap::new(),
         }
@@ -163,11 +202,12 @@ impl Model {
                     format!("{key}: {} was asked for, and answered {text}", asked.minor)
                 })?;
                 if intent.kind == Kind::Order {
-                    let if_unpaid = asked.if_unpaid.unwrap_or("wait");
+                    let if_unpaid = asked.if_unpaid.unwrap_or_default().name();
                     must(json["if_unpaid"] == if_unpaid, || format!("{key}: {if_unpaid} was asked for: {text}"))?;
                 }
                 let id = json["id"].as_str().map(str::to_owned);
                 must(id.is_some() && (intent.id.is_none() || intent.id == id), || format!("{key}: {text}"))?;
+                self.balance = minor(&json["balance"]).or(self.balance);
                 intent.id = id;
                 intent.accepted = Some((body, heard.bytes.clone()));
                 Ok(())
@@ -219,6 +259,7 @@ impl Model {
         let balance = minor(&json["balance"]);
         must(balance.is_some_and(|balance| balance >= 0), || format!("a balance of {}", json["balance"]))?;
         self.account = Some(json.clone());
+        self.balance = balance;
         Ok(())
     }
 
@@ -299,7 +340,7 @@ impl Model {
         })
     }
 
-    /// A page of the statement: entries never change, and none that was seen is missing.
+    /// The whole statement: entries never change, and none is missing.
     pub(crate) fn judge_entries(&mut self, heard: &Heard, is_calm: bool) -> Judged {
         if heard.is_unknown() {
             return Self::judge_error(heard, is_calm);
@@ -311,6 +352,8 @@ impl Model {
         let number = |item: &Value| item["number"].as_u64().unwrap_or_default();
         let first = items.first().map(number).unwrap_or_default();
         must(first >= newest, || format!("entry {newest} was there and {first} is the newest"))?;
+        let last = items.last().map(number).unwrap_or_default();
+        must(last == first.min(1), || format!("the statement ends with entry {last}"))?;
         for (item, next) in items.iter().zip(items.iter().skip(1).map(Some).chain([None])) {
             if let Some(known) = self.entries.get(&number(item)) {
                 must(known == item, || format!("an entry was {known} and is {item}"))?;
@@ -331,7 +374,7 @@ impl Model {
             return Self::judge_error(heard, is_calm);
         }
         must(heard.status == 200, || format!("the inbox answered {}", heard.status))?;
-        let mut ids = std::collections::BTreeSet::new();
+        let mut ids = BTreeSet::new();
         for item in heard.json()["items"].as_array().into_iter().flatten() {
             let id = item["id"].as_str().unwrap_or_default().to_owned();
             must(ids.insert(id.clone()), || format!("told twice: {item}"))?;
@@ -341,18 +384,26 @@ impl Model {
             self.is_own(&item["order"])?;
             self.notifications.insert(id, item.clone());
         }
-        Ok(())
+        let missing = self.notifications.values().find(|item| !item["id"].as_str().is_some_and(|id| ids.contains(id)));
+        must(missing.is_none(), || format!("it was told {missing:?} and is not any more"))
     }
 
-    pub(crate) fn judge_orders(&self, heard: &Heard, is_calm: bool) -> Judged {
+    /// The whole list of orders, as it was asked for then. It may lag, but not for longer than anybody notices.
+    pub(crate) fn judge_orders(&self, heard: &Heard, asked_ms: i64, is_calm: bool) -> Judged {
         if heard.is_unknown() {
             return Self::judge_error(heard, is_calm);
         }
         must(heard.status == 200, || format!("the list of orders answered {}", heard.status))?;
-        for item in heard.json()["items"].as_array().into_iter().flatten() {
+        let json = heard.json();
+        let mut listed = BTreeSet::new();
+        for item in json["items"].as_array().into_iter().flatten() {
             self.is_own(&item["id"])?;
+            must(listed.insert(item["id"].as_str()), || format!("listed twice: {item}"))?;
         }
-        Ok(())
+        let is_due = |intent: &&Intent| intent.told_ms.is_some_and(|told_ms| told_ms + INDEX_LAG_MS <= asked_ms);
+        let mut due = self.intents.iter().filter(|intent| intent.kind == Kind::Order).filter(is_due);
+        let missing = due.find(|intent| !listed.contains(&intent.id.as_deref()));
+        must(missing.is_none(), || format!("{missing:?} is not in the list of orders"))
     }
 
     /// An order that nobody here was told of may be one whose answer was lost.

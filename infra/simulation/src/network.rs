@@ -22,8 +22,10 @@ use tokio::time::sleep;
 
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
+use crate::lag;
 use crate::plan::Point;
 use crate::speaker::{Ending, Speaker};
+use crate::telling::{Line, Mark};
 use crate::wire::{self, Call};
 use crate::world::World;
 
@@ -58,16 +60,24 @@ impl Network {
         let call = Call::read(request);
         let point = Point::new(&speaker.who, speaker.next_call());
         self.world.count_call();
+        self.world.meet(&point, call.class, speaker.is_asked, || call.in_short());
         if matches!(call.class, Class::Load | Class::LoadSome) && speaker.is_in_doubt.swap(false, Ordering::SeqCst) {
             self.world.reached(Path::ReadBack);
         }
         let (there, back) = self.world.latency_ms(&point);
         sleep(Duration::from_millis(there)).await;
-        let struck = self.world.strike(&point, call.class);
-        let fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
+        let struck = self.world.strike(&point, call.class, speaker.is_asked);
+        let mut fate = struck.as_ref().map_or("", |(fault, _)| fault.name());
+        if struck.is_some() {
+            // Now, since a caller that gives up takes everything down with it that follows.
+            self.world.say(|| Line::new(Mark::Struck, &point, call.in_short()).to(fate.to_uppercase()));
+        }
         let heard = match struck {
             None => {
-                let answer = self.apply(&speaker, &call).await;
+                let mut answer = self.apply(&speaker, &call).await;
+                if let Some(earlier) = self.lagging(&point, &call, &answer) {
+                    (answer, fate) = (earlier, "lagging");
+                }
                 sleep(Duration::from_millis(back)).await;
                 Heard::Answer(answer)
             }
@@ -102,9 +112,23 @@ impl Network {
         let answer = self.connector.answer(request).await;
         if answer.status().is_success() {
             self.world.applied(speaker, &call.operation, &call.body);
+            if self.world.swarm.lag_ms > 0 {
+                self.world.state().past.keep(call, self.world.now_ms());
+            }
         }
         self.world.state().coverage.answered(&speaker.function, call, &answer);
         answer
+    }
+
+    /// The answer as it was a while ago, where the service may give that one.
+    fn lagging(&self, point: &Point, call: &Call, answer: &Response<Bytes>) -> Option<Response<Bytes>> {
+        let lag_ms = if lag::may_lag(call) { self.world.lag_ms(point) } else { 0 };
+        if lag_ms == 0 {
+            return None;
+        }
+        let earlier = self.world.state().past.answer(call, answer, self.world.now_ms() - lag_ms)?;
+        self.world.reached(Path::ReadLagged);
+        Some(earlier)
     }
 
     async fn go_wrong(&self, speaker: &Arc<Speaker>, call: &Call, fault: Fault, mut rng: fastrand::Rng) -> Heard {
@@ -130,6 +154,7 @@ impl Network {
             }
             Fault::Throttled => Heard::Answer(call.throttled(&mut rng)),
             Fault::Conflict => Heard::Answer(call.conflict(&mut rng)),
+            Fault::Denied => Heard::Answer(wire::denied()),
             Fault::InProgressBefore => Heard::Answer(wire::in_progress()),
             Fault::InProgressAfter => {
                 self.apply(speaker, call).await;
@@ -162,6 +187,15 @@ impl Network {
             }
             Fault::Rival => {
                 sleep(Duration::from_millis(rng.u64(10..1_200))).await;
+                Heard::Answer(self.apply(speaker, call).await)
+            }
+            Fault::Overtaken => {
+                if let Some(again) = speaker.again() {
+                    // It goes on even if nobody waits for it any more.
+                    if let Err(error) = tokio::spawn(again).await {
+                        self.world.find(format!("what overtook {} ended badly: {error}", speaker.who));
+                    }
+                }
                 Heard::Answer(self.apply(speaker, call).await)
             }
             Fault::CrashBefore | Fault::HangBefore => {
@@ -199,10 +233,10 @@ impl Network {
     }
 
     fn note(&self, point: &Point, call: &Call, fate: &str, heard: &Heard) {
-        let (status, answer): (u16, &[u8]) = match heard {
-            Heard::Answer(answer) => (answer.status().as_u16(), answer.body()),
-            Heard::Broken => (0, b"broken"),
-            Heard::Nothing => (0, b"nothing"),
+        let answer: &[u8] = match heard {
+            Heard::Answer(answer) => answer.body(),
+            Heard::Broken => b"broken",
+            Heard::Nothing => b"nothing",
         };
         let now_ms = self.world.now_ms();
         let mut state = self.world.state();
@@ -217,16 +251,42 @@ impl Network {
                 answer,
             ],
         );
-        if state.trace.is_readable() {
-            let lost = if fate.is_empty() { String::new() } else { format!(" [{fate}]") };
-            let heard = match heard {
-                Heard::Answer(_) => status.to_string(),
-                Heard::Broken => "broken".to_owned(),
-                Heard::Nothing => "silence".to_owned(),
-            };
-            state.trace.say(now_ms, || format!("  {point} {}{lost} → {heard}", call.in_short()));
+        if state.trace.is_readable() && !is_dull(point, call, fate, heard) {
+            state.trace.say(now_ms, || told(point, call, heard));
         }
     }
+}
+
+/// Whether a line would say nothing: what was committed has its own, and most looks of a sweep find nothing.
+fn is_dull(point: &Point, call: &Call, fate: &str, heard: &Heard) -> bool {
+    match heard {
+        Heard::Answer(answer) if answer.status().is_success() => match call.class {
+            Class::Put | Class::Transact => true,
+            Class::Query => point.who.starts_with("Sweep#") && json(answer.body())["Count"] == 0,
+            _ => false,
+        },
+        Heard::Answer(_) => false,
+        // What was lost was said when it was.
+        Heard::Broken | Heard::Nothing => !fate.is_empty(),
+    }
+}
+
+fn told(point: &Point, call: &Call, heard: &Heard) -> Line {
+    let is_fine = matches!(heard, Heard::Answer(answer) if answer.status().is_success());
+    let is_read = matches!(call.class, Class::Load | Class::LoadSome | Class::Query)
+        || call.class == Class::Object && call.request.method() == http::Method::GET;
+    let mark = match () {
+        () if point.who.ends_with("(late)") => Mark::Struck,
+        () if is_fine && is_read => Mark::Aside,
+        () => Mark::Plain,
+    };
+    let heard = match heard {
+        Heard::Answer(answer) if is_fine => answer.status().as_u16().to_string(),
+        Heard::Answer(answer) => wire::refusal(answer),
+        Heard::Broken => "the connection breaks".to_owned(),
+        Heard::Nothing => "silence".to_owned(),
+    };
+    Line::new(mark, point, call.in_short()).to(heard)
 }
 
 fn copied(request: &Request<Bytes>) -> Request<Bytes> {

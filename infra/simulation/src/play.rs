@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use domain::orders::{Order, What};
+use domain::promises::watch::Watch;
 use futures_util::FutureExt as _;
 use http::Request;
 use local_cloud::stack::Stack;
@@ -20,12 +21,13 @@ use crate::chance::{self, Stream};
 use crate::coverage::Path;
 use crate::hearing;
 use crate::network::Network;
-use crate::outcome::Outcome;
-use crate::plan::Plan;
+use crate::outcome::{Met, Outcome};
+use crate::plan::{Part, Plan};
+use crate::script::{Jump, Script};
 use crate::speaker::Speaker;
-use crate::trace::stamp;
+use crate::telling::{self, Line, Mark};
 use crate::workload::{Customer, Known};
-use crate::world::World;
+use crate::world::{State, World};
 
 /// 2026-11-21T05:53:03Z
 const START_MS: i64 = 1_795_240_383_000;
@@ -45,28 +47,10 @@ pub enum PlayError {
     Template(String),
 }
 
-/// How far time jumps once everything is done.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Jump {
-    None,
-    Minutes,
-    Day,
-    Month,
-}
-
-impl Jump {
-    const fn length(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::None => 0,
-            Self::Minutes => 11 * 60,
-            Self::Day => 24 * 60 * 60,
-            Self::Month => 30 * 24 * 60 * 60,
-        })
-    }
-}
-
 /// Plays a plan. It is the same every time, on whichever thread.
 pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
+    #[cfg(feature = "planted")]
+    let _planted = domain::planted::Plot::with(plan.planted);
     // The SDK's jitter draws from the thread.
     fastrand::seed(chance::stream(plan.seed, Stream::Sdk));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
@@ -74,13 +58,13 @@ pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
 }
 
 /// The stack, read once for each waiting time that is drawn.
-fn stack(hours: &'static str) -> Result<Stack, PlayError> {
-    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<&'static str, Stack>>> = OnceLock::new();
+fn stack(hours: u32) -> Result<Stack, PlayError> {
+    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<u32, Stack>>> = OnceLock::new();
     let mut stacks = STACKS.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(stack) = stacks.get(hours) {
+    if let Some(stack) = stacks.get(&hours) {
         return Ok(stack.clone());
     }
-    let parameters = [("WaitHours".to_owned(), hours.to_owned())].into();
+    let parameters = [("WaitHours".to_owned(), hours.to_string())].into();
     let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, parameters)
         .map_err(|error| PlayError::Template(error.to_string()))?;
     stacks.insert(hours, stack.clone());
@@ -91,12 +75,19 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     let clock = Clock::starting_at(START_MS);
     let world = World::new(plan, clock.clone());
     let mut rng = chance::at(world.workload, "run", 0);
-    let hours = ["1", "2", "72", "72"][rng.usize(0..4)];
-    let jump = [Jump::None, Jump::Minutes, Jump::Day, Jump::Month][rng.usize(0..4)];
-    let customers = rng.usize(1..=3);
+    let drawn = ([1, 2, 72, 72][rng.usize(0..4)], Jump::ALL[rng.usize(0..4)], rng.usize(1..=3));
+    let (hours, jump, count) =
+        plan.script.as_ref().map_or(drawn, |script| (script.hours, script.jump, script.customers.len()));
+    let jump = if plan.has(Part::Jump) { jump } else { Jump::None };
+    let mut setting = world.swarm.in_words();
+    if jump > Jump::None {
+        setting.push(format!("time jumps by {} in the end", jump.in_words()));
+    }
+    setting.push(format!("an order waits for {hours} hours at most"));
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
+    world.state().watch = Watch::default().with_wait(system.app().config.terms.wait);
     let scene = Scene { world: world.clone(), system: system.clone() };
-    let mut customers = scene.chaos(customers).await;
+    let mut customers = scene.chaos(count).await;
     scene.calm(&mut customers).await;
     if jump > Jump::None {
         scene.jump(jump, &mut customers).await;
@@ -111,21 +102,29 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     }
     let virtual_ms = world.now_ms() - world.start_ms;
     drop((customers, scene, system));
-    let state = world.close();
+    let State { trace, names, findings, met, struck, performed, coverage, mut script, .. } = world.close();
+    script.customers.resize_with(count, Vec::new);
+    let findings = findings.iter().map(|finding| names.put_into(finding, START_MS)).collect();
+    let named = |met: Met| Met { about: names.put_into(&met.about, START_MS), ..met };
+    let met = met.into_iter().map(named).collect();
     Ok(Outcome {
         seed: plan.seed,
-        hash: state.trace.hash(),
-        findings: state.findings,
+        hash: trace.hash(),
+        findings,
         calls,
         calls_in_chaos,
-        struck: state.struck,
-        coverage: state.coverage,
+        met,
+        struck,
+        performed,
+        setting,
+        script: Script { hours, jump, weather: world.swarm.clone(), ..script },
+        coverage,
         virtual_ms,
-        trace: state.trace.into_lines(),
+        trace: telling::told(trace.into_lines(), &names, START_MS),
     })
 }
 
-fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: &'static str) -> Result<System, PlayError> {
+fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: u32) -> Result<System, PlayError> {
     let mut cloud = local_cloud::Options::new(Storage::Memory, clock, chance::stream(seed, Stream::Ids));
     let watched = world.clone();
     cloud.on_invocation = Some(Arc::new(move |record: &InvocationRecord| {
@@ -177,7 +176,9 @@ impl Scene {
         }
         if let Some(outage) = self.world.swarm.outage {
             let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
-            sleep(Duration::from_millis(u64::try_from(left).unwrap_or_default())).await;
+            // What it left behind is taken up while other things go wrong still.
+            let after = chance::at(self.world.workload, "run", 1).i64(0..1_800_000);
+            sleep(Duration::from_millis(u64::try_from(left + after).unwrap_or_default())).await;
         }
         customers.sort_by_key(|(number, _)| *number);
         customers.into_iter().map(|(_, customer)| customer).collect()
@@ -185,7 +186,7 @@ impl Scene {
 
     async fn calm(&self, customers: &mut [Customer]) {
         self.world.calm_down();
-        self.world.say(|| "calm".to_owned());
+        self.world.say(|| Line::new(Mark::Phase, "", "calm: nothing goes wrong any more"));
         // What runs still ends, and what is under way still arrives.
         while !self.world.is_idle() {
             sleep(Duration::from_secs(1)).await;
@@ -198,7 +199,7 @@ impl Scene {
     }
 
     async fn jump(&self, jump: Jump, customers: &mut [Customer]) {
-        self.world.say(|| format!("time jumps by {}", stamp(i64::try_from(jump.length().as_millis()).unwrap_or(0))));
+        self.world.say(|| Line::new(Mark::Phase, "", format!("time jumps by {}", jump.in_words())));
         advance(jump.length()).await;
         let kept = std::mem::take(&mut self.world.state().kept);
         for copy in kept {
@@ -213,6 +214,9 @@ impl Scene {
             }
         }
         self.rest().await;
+        for customer in customers.iter_mut() {
+            customer.say_again().await;
+        }
         self.judge(customers).await;
     }
 

@@ -1,5 +1,7 @@
 //! Who is speaking: which invocation of which function a call belongs to, and how that invocation ends before its time.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +20,23 @@ pub(crate) enum Ending {
     Hung,
 }
 
+/// The same work from its beginning, for another invocation.
+pub(crate) struct Again(Box<dyn Fn() -> Work + Send + Sync>);
+
+pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Again {
+    pub(crate) fn new(work: impl Fn() -> Work + Send + Sync + 'static) -> Self {
+        Self(Box::new(work))
+    }
+}
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Again")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Speaker {
     /// The function and which of its invocations.
@@ -25,6 +44,10 @@ pub(crate) struct Speaker {
     pub(crate) function: String,
     /// How far its clock is from the true time.
     pub(crate) skew_ms: i64,
+    /// Somebody waits for its answer.
+    pub(crate) is_asked: bool,
+    /// None for one that overtakes another itself.
+    again: Option<Again>,
     calls: AtomicU64,
     /// It wrote, and does not know what became of it.
     pub(crate) is_in_doubt: AtomicBool,
@@ -33,11 +56,13 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
-    pub(crate) fn new(who: String, function: String, skew_ms: i64) -> Arc<Self> {
+    pub(crate) fn new(who: String, function: String, skew_ms: i64, is_asked: bool, again: Option<Again>) -> Arc<Self> {
         Arc::new(Self {
             who,
             function,
             skew_ms,
+            is_asked,
+            again,
             calls: AtomicU64::new(0),
             is_in_doubt: AtomicBool::new(false),
             ending: Mutex::new(None),
@@ -52,6 +77,11 @@ impl Speaker {
 
     pub(crate) async fn speaks<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
         SPEAKER.scope(self, work).await
+    }
+
+    /// What overtakes it.
+    pub(crate) fn again(&self) -> Option<Work> {
+        self.again.as_ref().map(|again| again.0())
     }
 
     /// The number of its next call, from 1.

@@ -1,13 +1,12 @@
 //! What happened: a hash over all of it, and lines for people where they are asked for.
 
-use std::fmt::Write as _;
-
 use crate::chance;
+use crate::telling::Line;
 
 #[derive(Debug)]
 pub(crate) struct Trace {
     hash: u64,
-    lines: Option<Vec<String>>,
+    lines: Option<Vec<(i64, Line)>>,
     start_ms: i64,
 }
 
@@ -24,7 +23,8 @@ impl Trace {
         self.lines.is_some()
     }
 
-    pub(crate) fn into_lines(self) -> Vec<String> {
+    /// Each with the time since the run began.
+    pub(crate) fn into_lines(self) -> Vec<(i64, Line)> {
         self.lines.unwrap_or_default()
     }
 
@@ -38,11 +38,9 @@ impl Trace {
     }
 
     /// A line for people, which the hash does not see.
-    pub(crate) fn say(&mut self, now_ms: i64, line: impl FnOnce() -> String) {
+    pub(crate) fn say(&mut self, now_ms: i64, line: impl FnOnce() -> Line) {
         if let Some(lines) = &mut self.lines {
-            let mut said = stamp(now_ms - self.start_ms);
-            let _ = write!(said, " {}", line());
-            lines.push(said);
+            lines.push((now_ms - self.start_ms, line()));
         }
     }
 }

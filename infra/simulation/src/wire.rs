@@ -226,8 +226,9 @@ impl Call {
                 // Whatever the field is called, its names begin with a colon.
                 let mut fields = self.body.as_object().into_iter().flat_map(|fields| fields.values());
                 let asked =
-                    fields.find(|field| field.as_object().is_some_and(|f| f.keys().any(|key| key.starts_with(':'))));
-                asked.map(|asked| short(&asked.to_string())).into_iter().collect()
+                    fields.find_map(|field| field.as_object().filter(|f| f.keys().any(|key| key.starts_with(':'))));
+                let asked = asked.into_iter().flat_map(|asked| asked.values());
+                vec![asked.filter_map(|value| value["S"].as_str()).collect::<Vec<_>>().join(" ")]
             }
             Class::Put => vec![item(&self.body["Item"])],
             Class::Transact => self.body["TransactItems"].as_array().into_iter().flatten().map(action).collect(),
@@ -235,7 +236,7 @@ impl Call {
                 let entries = self.body["Entries"].as_array().into_iter().flatten();
                 let queue = self.body["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
                 let ids = entries.filter_map(|entry| entry["MessageDeduplicationId"].as_str());
-                std::iter::once(queue.to_owned()).chain(ids.map(short)).collect()
+                std::iter::once(queue.to_owned()).chain(ids.map(str::to_owned)).collect()
             }
             Class::Announce => {
                 let entries = self.body["Entries"].as_array().into_iter().flatten();
@@ -243,7 +244,7 @@ impl Call {
             }
             Class::Object | Class::Delivery | Class::Request => vec![self.request.uri().path().to_owned()],
         };
-        format!("{} {}", self.operation, about.join(", "))
+        format!("{} {}", self.operation, about.join(", ")).trim_end().to_owned()
     }
 }
 
@@ -258,27 +259,27 @@ fn action(action: &Value) -> String {
 }
 
 fn item(item: &Value) -> String {
-    let state = item["state"]["S"].as_str().or_else(|| item["balance"]["N"].as_str()).unwrap_or_default();
-    format!("{} v{} {state}", address(item), item["version"]["N"].as_str().unwrap_or("?"))
+    format!("{} v{}", address(item), item["version"]["N"].as_str().unwrap_or("?"))
 }
 
 fn address(key: &Value) -> String {
-    let part = |name: &str| short(key[name]["S"].as_str().unwrap_or_default());
-    let (pk, sk) = (part("pk"), part("sk"));
-    if sk == "order" || sk == "account" || sk == pk { pk } else { format!("{pk} {sk}") }
+    let part = |name: &str| key[name]["S"].as_str().unwrap_or_default();
+    place(part("pk"), part("sk"))
 }
 
-/// Ids cut to what tells them apart.
-pub(crate) fn short(text: &str) -> String {
-    let mut said = String::with_capacity(text.len());
-    let mut run = 0;
-    for c in text.chars() {
-        run = if c.is_ascii_lowercase() || c.is_ascii_digit() { run + 1 } else { 0 };
-        if run <= 14 {
-            said.push(c);
-        }
-    }
-    said
+/// Where an item stands.
+pub(crate) fn place(pk: &str, sk: &str) -> String {
+    if sk == "order" || sk == "account" || sk == pk { pk.to_owned() } else { format!("{pk} {sk}") }
+}
+
+/// What a service says when it does not do what it was asked for.
+pub(crate) fn refusal(answer: &Response<Bytes>) -> String {
+    let body = network::json(answer.body());
+    let kind = body["__type"].as_str().and_then(|kind| kind.rsplit('#').next()).unwrap_or_default();
+    let reasons = body["CancellationReasons"].as_array().into_iter().flatten();
+    let codes: Vec<&str> = reasons.filter_map(|reason| reason["Code"].as_str()).collect();
+    let codes = if codes.is_empty() { String::new() } else { format!(" [{}]", codes.join(", ")) };
+    format!("{} {kind}{codes}", answer.status().as_u16()).trim_end().to_owned()
 }
 
 fn places(entries: &[Value]) -> impl Iterator<Item = (usize, &Value)> {
@@ -288,6 +289,10 @@ fn places(entries: &[Value]) -> impl Iterator<Item = (usize, &Value)> {
 pub(crate) fn in_progress() -> Response<Bytes> {
     let kind = format!("{DYNAMODB}TransactionInProgressException");
     error(400, &kind, "The transaction with the given request token is already in progress.")
+}
+
+pub(crate) fn denied() -> Response<Bytes> {
+    error(400, "com.amazon.coral.service#AccessDeniedException", "User is not authorized to perform this action.")
 }
 
 pub(crate) fn with_unprocessed(answered: Response<Bytes>, left: Value) -> Response<Bytes> {
@@ -303,7 +308,7 @@ fn error(status: u16, kind: &str, message: &str) -> Response<Bytes> {
     answer(status, &json!({ "__type": kind, "message": message }))
 }
 
-fn answer(status: u16, body: &Value) -> Response<Bytes> {
+pub(crate) fn answer(status: u16, body: &Value) -> Response<Bytes> {
     made(status, "application/x-amz-json-1.0", body.to_string())
 }
 

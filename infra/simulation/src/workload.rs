@@ -8,24 +8,31 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use local_system::System;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 
 use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
-use crate::model::{Body, Heard, Intent, Kind, Model, Seen, decimal};
+use crate::model::{Body, Heard, IfUnpaid, Intent, Kind, Model, Seen, decimal};
+use crate::outcome::Performed;
 use crate::plan::Point;
+use crate::script::Step;
+use crate::telling::{Line, Mark};
 use crate::world::World;
 
 /// One thing that a customer does.
-#[derive(Clone, Debug)]
-enum Operation {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Operation {
     Open,
     Deposit(Body),
     Order(Body),
-    /// Several orders and a deposit at once.
-    Burst(Vec<(Kind, Body)>),
+    /// For all that is on the account, as far as the customer knows.
+    OrderOfAll,
+    /// Several orders and a deposit at once, each with its place.
+    Burst(Vec<(usize, Kind, Body)>),
     /// The same request again.
     Again(usize),
     /// Another request under the same key.
@@ -69,6 +76,7 @@ pub(crate) struct Customer {
     system: Arc<System>,
     known: Known,
     is_hot: bool,
+    has_acted: bool,
     sent: u64,
 }
 
@@ -86,43 +94,153 @@ impl Customer {
     pub(crate) fn new(number: usize, world: Arc<World>, system: Arc<System>, known: Known) -> Self {
         let name = ["alice", "bob", "carol"][number % 3];
         let is_hot = chance::at(world.workload, name, 0).u32(0..3) == 0;
-        Self { number, model: Model::new(name), world, system, known, is_hot, sent: 0 }
+        if world.plan.traced {
+            world.state().names.meet(&system.app().config.tokens.issuer, name);
+        }
+        Self { number, model: Model::new(name), world, system, known, is_hot, has_acted: false, sent: 0 }
     }
 
     /// Everything that this customer does while things go wrong.
     pub(crate) async fn act(&mut self) {
+        let script = self.world.plan.script.clone();
+        match script.as_ref().and_then(|script| script.customers.get(self.number)) {
+            Some(steps) => self.follow(steps).await,
+            None => self.improvise().await,
+        }
+    }
+
+    async fn improvise(&mut self) {
         let mut rng = chance::at(self.world.workload, &self.model.name, 1);
-        let operations = rng.u64(6..16);
+        let operations = rng.u64(5..13);
         for number in 1..=operations {
             let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
-            sleep(self.think(&mut rng)).await;
+            let length = self.think(&mut rng);
+            self.wait(length).await;
             let operation = self.draw(&mut rng, number);
-            if !self.world.plan.dropped.contains(&(self.number, number)) {
-                self.perform(operation, number, &mut rng).await;
+            self.take(number, operation).await;
+        }
+    }
+
+    async fn follow(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                // What it is about may have been left out.
+                Step::Does { what, .. } if !self.knows(what) => {}
+                Step::Does { number, what } => self.take(*number, what.clone()).await,
+                Step::WaitsMs(length) => self.wait(*length).await,
+                Step::JumpsMs(length) => {
+                    self.world.tell(self.number, step.clone());
+                    advance(Duration::from_millis(*length)).await;
+                }
+                Step::Begins => {
+                    self.world.tell(self.number, step.clone());
+                    self.world.begin();
+                }
             }
         }
     }
 
-    fn think(&self, rng: &mut fastrand::Rng) -> Duration {
-        let ms = match rng.u32(0..12) {
+    async fn wait(&mut self, length_ms: u64) {
+        self.world.tell(self.number, Step::WaitsMs(length_ms));
+        sleep(Duration::from_millis(length_ms)).await;
+    }
+
+    /// Does one thing, unless the plan leaves it out.
+    async fn take(&mut self, number: u64, operation: Operation) {
+        if self.world.plan.dropped.contains(&(self.number, number)) {
+            return;
+        }
+        let operation = self.thinned(operation, number);
+        self.has_acted = true;
+        let says = format!("{} {}", self.model.name, self.in_words(&operation, number));
+        let requests = if let Operation::Burst(requests) = &operation { requests.len() } else { 1 };
+        self.world.performs(Performed { customer: self.number, number, requests, says });
+        self.world.tell(self.number, Step::Does { number, what: operation.clone() });
+        // Apart from the numbers with which it was drawn, so that it is the same where it is told.
+        let mut rng = chance::at(self.world.workload, &format!("{} does", self.model.name), number);
+        self.perform(operation, number, &mut rng).await;
+    }
+
+    fn knows(&self, operation: &Operation) -> bool {
+        let intent = |place: &usize| self.model.intents.get(*place);
+        match operation {
+            Operation::Again(place) | Operation::Other(place, _) => intent(place).is_some(),
+            Operation::ReadOrder(place) | Operation::ReadTimeline(place) => {
+                intent(place).is_some_and(|intent| intent.kind == Kind::Order && intent.accepted.is_some())
+            }
+            Operation::Malformed(which) => *which < MALFORMED.len(),
+            _ => true,
+        }
+    }
+
+    /// Without the requests that the plan leaves out.
+    fn thinned(&self, operation: Operation, number: u64) -> Operation {
+        let is_left_out = |place: usize| self.world.plan.thinned.contains(&(self.number, number, place));
+        match operation {
+            Operation::Burst(mut requests) => {
+                requests.retain(|(place, ..)| !is_left_out(*place));
+                Operation::Burst(requests)
+            }
+            operation => operation,
+        }
+    }
+
+    fn in_words(&self, operation: &Operation, number: u64) -> String {
+        let key_of = |intent: &usize| &self.model.intents[*intent].key;
+        let asks = |kind: Kind, key: String, body: &Body| match (kind, body.if_unpaid) {
+            (Kind::Deposit, _) => format!("deposits {} ({key})", decimal(body.minor)),
+            (Kind::Order, None) => format!("orders for {} ({key})", decimal(body.minor)),
+            (Kind::Order, Some(if_unpaid)) => {
+                format!("orders for {}, if unpaid {} ({key})", decimal(body.minor), if_unpaid.name())
+            }
+        };
+        match operation {
+            Operation::Open => "opens an account".to_owned(),
+            Operation::OrderOfAll => format!("orders for all that is on the account (k{number})"),
+            Operation::Deposit(body) => asks(Kind::Deposit, format!("k{number}"), body),
+            Operation::Order(body) => asks(Kind::Order, format!("k{number}"), body),
+            Operation::Burst(requests) => {
+                let asked: Vec<String> = requests
+                    .iter()
+                    .map(|(place, kind, body)| asks(*kind, format!("k{number}-{place}"), body))
+                    .collect();
+                format!("at once {}", asked.join(", "))
+            }
+            Operation::Again(intent) => format!("repeats {}", key_of(intent)),
+            Operation::Other(intent, body) => {
+                format!("asks for {} under {}", decimal(body.minor), key_of(intent))
+            }
+            Operation::ReadAccount => "reads the account".to_owned(),
+            Operation::ReadOrder(intent) => format!("reads the order {}", key_of(intent)),
+            Operation::ReadTimeline(intent) => format!("reads the timeline of {}", key_of(intent)),
+            Operation::ListEntries => "lists entries".to_owned(),
+            Operation::ListOrders => "lists orders".to_owned(),
+            Operation::ListNotifications => "lists notifications".to_owned(),
+            Operation::ReadAnothers => "asks for another's order".to_owned(),
+            Operation::Malformed(which) => format!("sends what is refused as {}", MALFORMED[*which].4),
+        }
+    }
+
+    /// In milliseconds.
+    fn think(&self, rng: &mut fastrand::Rng) -> u64 {
+        match rng.u32(0..12) {
             _ if self.is_hot => rng.u64(0..300),
             0 => rng.u64(20_000..70_000),
             1..=4 => rng.u64(0..30),
             _ => rng.u64(30..4_000),
-        };
-        Duration::from_millis(ms)
+        }
     }
 
     fn draw(&self, rng: &mut fastrand::Rng, number: u64) -> Operation {
         let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
         let all: Vec<usize> = places(&self.model.intents, |_| true);
         let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
-        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..120) < 3;
+        let is_crowded = chance::at(self.world.workload, &self.model.name, 0).u32(0..24) == 0;
         match number {
             // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
             2 if is_crowded => {
-                let crowd = (0..rng.usize(31..40)).map(|_| (Kind::Order, Body { minor: 100, if_unpaid: None }));
-                return Operation::Burst(crowd.collect());
+                let one = |place| (place, Kind::Order, Body { minor: 100, if_unpaid: None });
+                return Operation::Burst((0..rng.usize(31..40)).map(one).collect());
             }
             3 if is_crowded => return Operation::Deposit(Body { minor: rng.i64(3_050..4_500), if_unpaid: None }),
             _ => {}
@@ -130,14 +248,16 @@ impl Customer {
         match rng.u32(0..100) {
             0..4 => Operation::Open,
             4..20 => Operation::Deposit(deposit(rng)),
-            20..48 => Operation::Order(order(rng)),
+            20..45 => Operation::Order(order(rng)),
+            45..48 => Operation::OrderOfAll,
             48..58 => {
                 let mut burst: Vec<(Kind, Body)> = (0..rng.usize(2..6)).map(|_| (Kind::Order, order(rng))).collect();
                 if rng.bool() {
                     let place = rng.usize(0..burst.len());
                     burst.insert(place, (Kind::Deposit, deposit(rng)));
                 }
-                Operation::Burst(burst)
+                let places = burst.into_iter().enumerate();
+                Operation::Burst(places.map(|(place, (kind, body))| (place, kind, body)).collect())
             }
             58..66 => pick(rng, &all).map_or(Operation::Open, Operation::Again),
             66..71 => match pick(rng, &all) {
@@ -159,7 +279,7 @@ impl Customer {
     }
 
     async fn perform(&mut self, operation: Operation, number: u64, rng: &mut fastrand::Rng) {
-        self.world.say(|| format!("{}: {operation:?}", self.model.name));
+        self.world.say(|| Line::new(Mark::Plain, &self.model.name, self.in_words(&operation, number)));
         match operation {
             Operation::Open => {
                 for heard in self.send(&Letter::post("/accounts", None, "")).await {
@@ -169,6 +289,10 @@ impl Customer {
             }
             Operation::Deposit(body) => self.ask(Kind::Deposit, format!("k{number}"), body, rng).await,
             Operation::Order(body) => self.ask(Kind::Order, format!("k{number}"), body, rng).await,
+            Operation::OrderOfAll => {
+                let minor = self.model.balance.filter(|balance| *balance > 0).unwrap_or(1);
+                self.ask(Kind::Order, format!("k{number}"), Body { minor, if_unpaid: None }, rng).await;
+            }
             Operation::Burst(requests) => self.burst(number, requests).await,
             Operation::Again(intent) => {
                 let body = rng.usize(0..self.model.intents[intent].bodies.len());
@@ -185,14 +309,9 @@ impl Customer {
             Operation::ReadAccount => self.read_account().await,
             Operation::ReadOrder(intent) => self.read_order(intent).await,
             Operation::ReadTimeline(intent) => self.read_timeline(intent).await,
-            Operation::ListEntries => self.list_entries().await,
-            Operation::ListOrders => {
-                for heard in self.send(&Letter::get("/orders?limit=100")).await {
-                    let judged = self.model.judge_orders(&heard, self.world.is_calm());
-                    self.judged("GET /orders", judged);
-                }
-            }
-            Operation::ListNotifications => self.list_notifications().await,
+            Operation::ListEntries => self.list_entries(page(rng)).await,
+            Operation::ListOrders => self.list_orders(page(rng)).await,
+            Operation::ListNotifications => self.list_notifications(page(rng)).await,
             Operation::ReadAnothers => self.read_anothers(rng).await,
             Operation::Malformed(which) => self.malformed(number, which, rng).await,
         }
@@ -205,12 +324,16 @@ impl Customer {
     }
 
     fn intend(&mut self, kind: Kind, key: String, body: Body) -> usize {
+        if self.world.plan.traced {
+            self.world.state().names.ask(&self.model.name, &key);
+        }
         self.model.intents.push(Intent {
             kind,
             key,
             bodies: vec![body],
             accepted: None,
             refused: Vec::new(),
+            told_ms: None,
             id: None,
             seen: Seen::default(),
         });
@@ -245,6 +368,10 @@ impl Customer {
             }
             let was_told = self.model.intents[intent].id.is_some();
             let judged = self.model.judge_keyed(intent, body, heard, self.world.is_calm());
+            let asked = &mut self.model.intents[intent];
+            if asked.accepted.is_some() {
+                asked.told_ms.get_or_insert(self.world.now_ms());
+            }
             let asked = &self.model.intents[intent];
             if let (Kind::Order, Some(id), false) = (asked.kind, &asked.id, was_told) {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, id.clone()));
@@ -254,9 +381,9 @@ impl Customer {
         heard.iter().any(|heard| !heard.is_unknown())
     }
 
-    async fn burst(&mut self, number: u64, requests: Vec<(Kind, Body)>) {
+    async fn burst(&mut self, number: u64, requests: Vec<(usize, Kind, Body)>) {
         let first = self.model.intents.len();
-        for (place, (kind, body)) in requests.into_iter().enumerate() {
+        for (place, kind, body) in requests {
             self.intend(kind, format!("k{number}-{place}"), body);
         }
         let intents: Vec<usize> = (first..self.model.intents.len()).collect();
@@ -276,7 +403,7 @@ impl Customer {
         let mut fields = Map::from_iter([("amount".to_owned(), Value::from(decimal(body.minor)))]);
         if intent.kind == Kind::Order {
             fields.insert("description".to_owned(), format!("order {}", intent.key).into());
-            fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.into())));
+            fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.name().into())));
         }
         Letter::post(intent.kind.path(), Some(intent.key.clone()), &Value::Object(fields).to_string())
     }
@@ -306,17 +433,46 @@ impl Customer {
         }
     }
 
-    async fn list_entries(&mut self) {
-        for heard in self.send(&Letter::get("/account/entries?limit=100")).await {
+    async fn list_orders(&mut self, page: u32) {
+        let asked_ms = self.world.now_ms();
+        if let Some(heard) = self.whole("/orders", page).await {
+            let judged = self.model.judge_orders(&heard, asked_ms, self.world.is_calm());
+            self.judged("GET /orders", judged);
+        }
+    }
+
+    async fn list_entries(&mut self, page: u32) {
+        if let Some(heard) = self.whole("/account/entries", page).await {
             let judged = self.model.judge_entries(&heard, self.world.is_calm());
             self.judged("GET /account/entries", judged);
         }
     }
 
-    async fn list_notifications(&mut self) {
-        for heard in self.send(&Letter::get("/notifications?limit=100")).await {
+    async fn list_notifications(&mut self, page: u32) {
+        if let Some(heard) = self.whole("/notifications", page).await {
             let judged = self.model.judge_notifications(&heard, self.world.is_calm());
             self.judged("GET /notifications", judged);
+        }
+    }
+
+    /// A list from its beginning to its end, put together from its pages. `None` if nothing was heard of one of them.
+    async fn whole(&mut self, path: &str, page: u32) -> Option<Heard> {
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let letter = Letter::get(format!("{path}?limit={page}{cursor}"));
+            let heard = self.send(&letter).await.into_iter().next()?;
+            let mut json = heard.json();
+            if heard.status != 200 {
+                return Some(heard);
+            }
+            items.extend(json["items"].as_array().cloned().unwrap_or_default());
+            match json["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => {
+                    json["items"] = items.into();
+                    return Some(Heard { bytes: json.to_string().into_bytes(), ..heard });
+                }
+            }
         }
     }
 
@@ -378,8 +534,24 @@ impl Customer {
         }
     }
 
+    /// Long afterwards: some of what was accepted, sent once more.
+    pub(crate) async fn say_again(&mut self) {
+        const TIMES: usize = 3;
+        let mut rng = chance::at(self.world.workload, &self.model.name, self.sent);
+        let mut accepted = places(&self.model.intents, |intent| intent.accepted.is_some());
+        rng.shuffle(&mut accepted);
+        for intent in accepted.into_iter().take(TIMES) {
+            if let Some(body) = self.model.intents[intent].accepted.as_ref().map(|(body, _)| *body) {
+                self.try_once(intent, body).await;
+            }
+        }
+    }
+
     /// In the calm: everything, read once more, and what it comes to.
     pub(crate) async fn look_at_everything(&mut self) {
+        if !self.has_acted {
+            return;
+        }
         for intent in 0..self.model.intents.len() {
             if self.model.intents[intent].kind == Kind::Order {
                 self.read_timeline(intent).await;
@@ -387,8 +559,10 @@ impl Customer {
             }
         }
         self.read_account().await;
-        self.list_entries().await;
-        self.list_notifications().await;
+        let mut rng = chance::at(self.world.workload, &self.model.name, self.sent);
+        self.list_orders(page(&mut rng)).await;
+        self.list_entries(page(&mut rng)).await;
+        self.list_notifications(page(&mut rng)).await;
         let judged = self.model.judge_balance();
         self.judged("the balance", judged);
     }
@@ -411,7 +585,11 @@ impl Customer {
     }
 
     async fn carry(&self, letter: &Letter, point: Point) -> Vec<Heard> {
-        let struck = self.world.strike(&point, Class::Request);
+        self.world.meet(&point, Class::Request, true, || letter.in_short());
+        let struck = self.world.strike(&point, Class::Request, true);
+        if let Some((fault, _)) = &struck {
+            self.world.say(|| Line::new(Mark::Struck, &point, letter.in_short()).to(fault.name().to_uppercase()));
+        }
         let mut heard = match struck {
             Some((Fault::RequestLost, _)) => Vec::new(),
             Some((Fault::ResponseLost, _)) => {
@@ -487,10 +665,9 @@ impl Caller {
         };
         self.world.note(&[b"hear", who.as_bytes(), &heard.status.to_be_bytes(), &heard.bytes]);
         self.world.say(|| {
-            let key = letter.key.as_deref().unwrap_or_default();
-            let again = if heard.replayed { " replayed" } else { "" };
-            let said = crate::wire::short(&String::from_utf8_lossy(&heard.bytes).chars().take(200).collect::<String>());
-            format!("{who} {target} {key} → {}{again} {said}", heard.status)
+            let is_look = letter.method == "GET" && self.world.is_calm() && heard.status < 500;
+            let mark = if is_look { Mark::Aside } else { Mark::Plain };
+            Line::new(mark, &who, letter.in_short()).to(heard.in_short())
         });
         heard
     }
@@ -501,10 +678,20 @@ impl Letter {
         Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new() }
     }
 
+    fn in_short(&self) -> String {
+        let key = self.key.as_deref().unwrap_or_default();
+        format!("{} {} {key}", self.method, self.path).trim_end().to_owned()
+    }
+
     fn post(path: &str, key: Option<String>, body: &str) -> Self {
         let body = Bytes::from(body.to_owned());
         Self { method: "POST", path: path.to_owned(), key, content_type: JSON, body }
     }
+}
+
+/// How much of a list is asked for at once.
+fn page(rng: &mut fastrand::Rng) -> u32 {
+    [100, 100, 20, 7][rng.usize(0..4)]
 }
 
 fn deposit(rng: &mut fastrand::Rng) -> Body {
@@ -513,8 +700,8 @@ fn deposit(rng: &mut fastrand::Rng) -> Body {
 
 fn order(rng: &mut fastrand::Rng) -> Body {
     let if_unpaid = match rng.u32(0..8) {
-        0 | 1 => Some("cancel"),
-        2 => Some("wait"),
+        0 | 1 => Some(IfUnpaid::Cancel),
+        2 => Some(IfUnpaid::Wait),
         _ => None,
     };
     Body { minor: rng.i64(1..5_000), if_unpaid }

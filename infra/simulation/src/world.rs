@@ -12,8 +12,12 @@ use serde_json::Value;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Swarm};
+use crate::lag::Past;
+use crate::outcome::{Met, Performed};
 use crate::plan::{Plan, Point};
+use crate::script::{Script, Step};
 use crate::speaker::Speaker;
+use crate::telling::{self, Line, Mark, Names};
 use crate::trace::{Trace, stamp};
 
 pub(crate) struct World {
@@ -23,8 +27,10 @@ pub(crate) struct World {
     pub(crate) swarm: Swarm,
     faults: u64,
     scheduler: u64,
+    lag: u64,
     pub(crate) workload: u64,
     is_calm: AtomicBool,
+    has_begun: AtomicBool,
     running: AtomicUsize,
     owed: AtomicUsize,
     calls: AtomicU64,
@@ -36,8 +42,11 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     pub(crate) watch: Watch,
+    pub(crate) past: Past,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
+    pub(crate) met: Vec<Met>,
+    pub(crate) script: Script,
     pub(crate) kept: Vec<Kept>,
     /// Public events that were told and have not been on the bus.
     unannounced: BTreeMap<String, String>,
@@ -45,6 +54,8 @@ pub(crate) struct State {
     invocations: BTreeMap<String, u64>,
     earlier: BTreeMap<String, Value>,
     tokens: BTreeSet<String>,
+    pub(crate) performed: Vec<Performed>,
+    pub(crate) names: Names,
 }
 
 impl State {
@@ -53,14 +64,19 @@ impl State {
             trace,
             coverage: Coverage::default(),
             watch: Watch::default(),
+            past: Past::default(),
             findings: Vec::new(),
             struck: Vec::new(),
+            met: Vec::new(),
+            script: Script::default(),
             kept: Vec::new(),
             unannounced: BTreeMap::new(),
             announced: BTreeSet::new(),
             invocations: BTreeMap::new(),
             earlier: BTreeMap::new(),
             tokens: BTreeSet::new(),
+            performed: Vec::new(),
+            names: Names::default(),
         }
     }
 
@@ -101,7 +117,11 @@ impl World {
     pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
         let stream = |which| chance::stream(plan.seed, which);
         let start_ms = clock.now_ms();
-        let swarm = if plan.is_calm { Swarm::calm() } else { Swarm::draw(stream(Stream::Swarm)) };
+        let swarm = match &plan.script {
+            Some(script) => script.weather.clone(),
+            None => Swarm::draw(stream(Stream::Swarm)),
+        };
+        let swarm = swarm.only(|part| plan.has(part));
         Arc::new(Self {
             plan: plan.clone(),
             clock,
@@ -109,8 +129,10 @@ impl World {
             swarm,
             faults: stream(Stream::Faults),
             scheduler: stream(Stream::Scheduler),
+            lag: stream(Stream::Lag),
             workload: stream(Stream::Workload),
             is_calm: AtomicBool::new(false),
+            has_begun: AtomicBool::new(plan.script.as_ref().is_none_or(|script| !script.has_prelude())),
             running: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
@@ -135,6 +157,11 @@ impl World {
     /// From here on nothing goes wrong.
     pub(crate) fn calm_down(&self) {
         self.is_calm.store(true, Ordering::SeqCst);
+    }
+
+    /// What came so far only led up to the scenario.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_calm(&self) -> bool {
@@ -175,24 +202,47 @@ impl World {
         let now_ms = self.now_ms();
         let said = format!("{} {says}", stamp(now_ms - self.start_ms));
         let mut state = self.state();
-        state.trace.say(now_ms, || format!("FINDING {says}"));
+        state.trace.say(now_ms, || Line::new(Mark::Finding, "FINDING", says.to_string()));
         state.findings.push(said);
     }
 
     /// A line for people.
-    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+    pub(crate) fn say(&self, line: impl FnOnce() -> Line) {
         self.state().trace.say(self.now_ms(), line);
+    }
+
+    pub(crate) fn performs(&self, performed: Performed) {
+        self.state().performed.push(performed);
+    }
+
+    /// Takes down what a customer did, so that it can be told again.
+    pub(crate) fn tell(&self, customer: usize, step: Step) {
+        self.state().script.tell(customer, step);
     }
 
     pub(crate) fn note(&self, parts: &[&[u8]]) {
         self.state().trace.note(self.now_ms(), parts);
     }
 
+    /// Takes down that something may go wrong here. What is asked in the calm has to be answered.
+    pub(crate) fn meet(&self, point: &Point, class: Class, is_asked: bool, about: impl FnOnce() -> String) {
+        let is_calm = self.is_calm();
+        let is_swept = self.has_begun.load(Ordering::SeqCst) && !(is_asked && is_calm);
+        let mut state = self.state();
+        let about = if state.trace.is_readable() {
+            let function = point.who.split('#').next().unwrap_or_default();
+            without_numbers(&format!("{function} {}", about()))
+        } else {
+            String::new()
+        };
+        state.met.push(Met { point: point.clone(), class, about, is_asked, is_calm, is_swept });
+    }
+
     /// What goes wrong here, if anything, and the numbers to do it with.
-    pub(crate) fn strike(&self, point: &Point, class: Class) -> Option<(Fault, fastrand::Rng)> {
+    pub(crate) fn strike(&self, point: &Point, class: Class, is_asked: bool) -> Option<(Fault, fastrand::Rng)> {
         let mut rng = chance::at(self.faults, &point.who, point.call);
         let drawn = self.swarm.strike(&mut rng, class, self.now_ms() - self.start_ms);
-        self.settle(point, class, drawn, rng)
+        self.settle(point, class, drawn.filter(|fault| !(is_asked && fault.is_of_background())), rng)
     }
 
     /// The same for a batch, of which it counts whether it wakes others.
@@ -220,6 +270,10 @@ impl World {
             None if self.is_calm() || self.plan.muted.contains(point) => return None,
             None => drawn?,
         };
+        let rng = match self.plan.shape {
+            shape if shape > 0 && forced.is_some() => fault.shaped(rng, shape),
+            _ => rng,
+        };
         let mut state = self.state();
         state.struck.push((point.clone(), fault));
         state.coverage.struck(fault, class);
@@ -234,6 +288,15 @@ impl World {
         } else {
             (rng.u64(1..8), rng.u64(1..8))
         }
+    }
+
+    /// How far behind this call is, if the service may lag in what it asks for.
+    pub(crate) fn lag_ms(&self, point: &Point) -> i64 {
+        let mut rng = chance::at(self.lag, &point.who, point.call);
+        if self.is_calm() || self.plan.muted.contains(point) || rng.bool() {
+            return 0;
+        }
+        rng.i64(0..=self.swarm.lag_ms)
     }
 
     pub(crate) fn skew_of(&self, who: &str) -> i64 {
@@ -300,10 +363,26 @@ impl World {
         }
         state.coverage.see(&speaker.function, &actions);
         state.owe(&actions);
+        state.trace.say(self.now_ms(), || Line::new(Mark::Commit, &speaker.who, telling::commit(&actions)));
         let findings = state.watch.see(&actions);
         drop(state);
         for finding in findings {
             self.find(format!("{}: {finding}", speaker.who));
         }
     }
+}
+
+/// Text without what differs between two runs of the same thing: versions, counts and times.
+fn without_numbers(text: &str) -> String {
+    let is_number = |word: &str| {
+        let digits = word.strip_prefix('v').unwrap_or(word);
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .map(|word| {
+            let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+            if is_number(bare) { &word[bare.len()..] } else { word }
+        })
+        .collect()
 }

@@ -17,9 +17,11 @@ use crate::goods::{Receipt, Stock};
 use crate::ids::{OrderId, Sku, SlotId};
 use crate::messages::Notification;
 use crate::notices;
-use crate::orders::{CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, Resource, Step, Waiting};
+use crate::orders::{
+    CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, Resource, Step, Waiting, WaitingFor,
+};
 use crate::slots::{ListedSlot, Slot};
-use crate::{Amount, Timestamp};
+use crate::{Amount, Millis, Timestamp};
 
 /// One action of a commit that was applied.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Watch {
     told: BTreeMap<EventId, Key>,
     charges: BTreeMap<OrderId, u32>,
     refunds: BTreeMap<OrderId, u32>,
+    /// How long an order may wait, if that is known.
+    wait: Option<Millis>,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
     held: i128,
     deposited: i128,
@@ -65,6 +69,12 @@ struct Commit<'a> {
 }
 
 impl Watch {
+    /// Orders wait for so long and no shorter.
+    #[must_use]
+    pub fn with_wait(self, wait: Millis) -> Self {
+        Self { wait: Some(wait), ..self }
+    }
+
     /// An item as it now stands.
     pub fn get<T: Kept>(&self, key: &Key) -> Option<&T> {
         self.items.get(key).and_then(|(item, _)| T::of_item(item))
@@ -480,6 +490,7 @@ impl Commit<'_> {
         } else if order.look_at.is_none() {
             self.find(Promise::NothingLost, &subject, "it has not ended and nobody will look at it");
         }
+        self.judge_deadline(&subject, before.as_ref(), order);
         self.judge_parking(&subject, before.as_ref(), order);
         self.judge_ending(&subject, before.as_ref(), order);
     }
@@ -514,6 +525,26 @@ impl Commit<'_> {
                 let says = format!("its step {passage:?} was told as {event:?} of version {version}, place {index}");
                 self.find(Promise::OnceTold, subject, says);
             }
+        }
+    }
+
+    /// It is set when an order begins to wait at a step, for as long as it may, and stays where it is whatever becomes of
+    /// the waiting. Only a slot's beginning ends it earlier.
+    fn judge_deadline(&mut self, subject: &str, before: Option<&Order>, order: &Order) {
+        let Some(waiting) = order.waiting_for else { return };
+        let deadline = |waiting: WaitingFor| waiting.deadline.unwrap_or(waiting.until);
+        let before = before.filter(|before| before.state == order.state);
+        let (was, due) = match before.and_then(|before| before.waiting_for) {
+            Some(before) => ("was", Some(deadline(before))),
+            None => ("is to be", self.watch.wait.map(|wait| waiting.since.after(wait))),
+        };
+        if let Some(due) = due.filter(|due| *due != deadline(waiting)) {
+            let says = format!("its deadline {was} {due} and is {}", deadline(waiting));
+            self.find(Promise::NothingLost, subject, says);
+        }
+        if waiting.until != deadline(waiting) && order.state != OrderState::AwaitingDelivery {
+            let says = format!("it waits until {}, and for no slot that begins then", waiting.until);
+            self.find(Promise::NothingLost, subject, says);
         }
     }
 

@@ -78,7 +78,7 @@ impl Ledger {
             work: Vec::new(),
             now: START,
             terms,
-            watch: Watch::default(),
+            watch: Watch::default().with_wait(Millis::hours(72)),
             commits: Vec::new(),
         }
     }

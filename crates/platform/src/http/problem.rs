@@ -127,7 +127,7 @@ impl From<Failure> for Problem {
                 tracing::error!(why, "the table did not answer");
                 Self::unavailable()
             }
-            Failure::TooLarge(_) | Failure::Broken(_) => {
+            Failure::TooLarge(_) | Failure::Unreadable(_) | Failure::Broken(_) => {
                 tracing::error!(error = %failure, "a request could not be answered");
                 Self::internal()
             }

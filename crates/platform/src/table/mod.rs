@@ -20,6 +20,7 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 use domain::books::{Change, Kept, Key, Version};
+use domain::planted;
 
 pub(crate) use codec::Attributes;
 pub use codec::{CodecError, Stored, decode};
@@ -105,7 +106,7 @@ impl Table {
             .get_item()
             .table_name(&self.name)
             .set_key(Some(key_attributes(key)))
-            .consistent_read(true)
+            .consistent_read(!planted!(StaleGet))
             .send()
             .await
             .map_err(unavailable)?;
@@ -255,6 +256,10 @@ struct Condition {
 impl Condition {
     fn over(version: Option<Version>) -> Self {
         match version {
+            Some(_) if planted!(VersionNotCompared) => Self { expression: "attribute_exists(pk)", values: None },
+            None if planted!(AbsenceNotChecked) => {
+                Self { expression: "attribute_not_exists(deleted_at)", values: None }
+            }
             Some(version) => Self {
                 expression: "version = :version",
                 values: Some(Attributes::from([(":version".to_owned(), AttributeValue::N(version.to_string()))])),
@@ -266,6 +271,10 @@ impl Condition {
 
 /// Reads each reason by its place, so that a version that is stale, a rival and too much load stay different things.
 fn cancelled_for(changes: &[Change<'_>], reasons: Vec<CancellationReason>) -> Result<Committed, CommitError> {
+    let mut reasons = reasons;
+    if planted!(ReasonsOutOfPlace) {
+        reasons.sort_by_key(|reason| reason.code.as_deref() == Some("None"));
+    }
     if reasons.len() != changes.len() {
         return Ok(Committed::Unknown("the cancellation did not say why".to_owned()));
     }
@@ -290,6 +299,7 @@ fn cancelled_for(changes: &[Change<'_>], reasons: Vec<CancellationReason>) -> Re
     }
     match busy {
         _ if !lost.is_empty() => Ok(Committed::Lost(lost)),
+        Some(_) if planted!(ConflictSwallowed) => Ok(Committed::Yes),
         Some(busy) => Ok(Committed::Busy(busy)),
         None => Ok(Committed::Unknown("the cancellation named no reason".to_owned())),
     }

@@ -8,6 +8,7 @@ mod errors;
 mod invoking;
 mod killing;
 mod looking;
+mod planted;
 mod serving;
 mod support;
 mod tokens;

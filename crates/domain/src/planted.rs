@@ -1,0 +1,144 @@
+//! Bugs of the kinds that happen, each at its place in the code and all of them switched off, so that the simulator can
+//! be seen to find them. They exist in a build with the feature `planted`, which only the simulator's own command asks
+//! for; in every other, [`planted!`](crate::planted!) is the constant `false` and nothing of a bug is compiled.
+//!
+//! One at a time is active, in one thread, for as long as its [`Plot`] is held.
+
+/// Whether this build has bugs in it. Whatever is deployed asserts that it has none.
+pub const IS_PLANTED: bool = cfg!(feature = "planted");
+
+/// What a build with bugs says of itself, and no other does.
+pub const MARKER: &str = "bugs are planted in this build";
+
+/// Whether this bug is active here: `planted!(FingerprintIgnored)`.
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_active($crate::planted::Bug::$bug)
+    };
+}
+
+/// Whether this bug is active here: never, in this build.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        const { $crate::planted::is_active($crate::planted::Bug::$bug) }
+    };
+}
+
+/// Nothing is planted in this build.
+#[cfg(not(feature = "planted"))]
+pub const fn is_active(_: Bug) -> bool {
+    false
+}
+
+macro_rules! bugs {
+    ($($bug:ident = $name:literal, $wrong:literal;)*) => {
+        /// What can be planted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Bug { $(#[doc = $wrong] $bug,)* }
+
+        #[cfg(feature = "planted")]
+        impl Bug {
+            pub const ALL: &'static [Self] = &[$(Self::$bug),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$bug => $name,)* }
+            }
+
+            /// What is wrong, in a sentence.
+            pub const fn wrong(self) -> &'static str {
+                match self { $(Self::$bug => $wrong,)* }
+            }
+        }
+    };
+}
+
+bugs! {
+    // Decisions.
+    WakeOnlyFromZero = "wake-only-from-zero", "a deposit wakes only if nothing was on the account before";
+    FingerprintIgnored = "fingerprint-ignored", "another request under a used key is answered as if it were the first";
+    DepositWindow = "deposit-window", "a deposit's key is remembered for five minutes, as a queue remembers a message";
+    OrderLease = "order-lease",
+        "an order that has not ended after a minute is taken for an attempt that died, and placed anew";
+    EffectAlone = "effect-alone", "money is taken in, and the record that it was is not in the same commit";
+    StepAlone = "step-alone", "an order is paid and completed, and the charge is not in the same commit";
+    WholeBalanceRefused = "whole-balance-refused", "an order for all that is on the account is refused: `<=` for `<`";
+    DeadlineMoves = "deadline-moves", "the deadline of an order is counted anew whenever it is parked or stalled";
+    StallEndsWaiting = "stall-ends-waiting", "a stalled order waits until its pause is over, not until its deadline";
+    PlaceLeft = "place-left", "an order that is cancelled keeps its place among those that wait";
+    AnothersShown = "anothers-shown", "an order is shown to whoever knows its id";
+    LostWakeUp = "lost-wake-up", "what a decision only read is not checked when it is committed";
+    BatchSeesPast = "batch-sees-past",
+        "each order of a batch is decided on what was loaded, not on what those before it left";
+    KeyWithoutCustomer = "key-without-customer", "an idempotency key is looked up without whose it is";
+    // What is told.
+    NoticeWithoutIndex = "notice-without-index", "two notices of one commit have the same deduplication id";
+    // How it is kept.
+    VersionNotCompared = "version-not-compared", "an item is written over whatever version is there";
+    AbsenceNotChecked = "absence-not-checked", "a new item is written over one that is there";
+    UnknownIsDone = "unknown-is-done", "a write whose answer was lost is taken for done";
+    LostRaceStale = "lost-race-stale", "after a lost race the decision is made again on what was read before it";
+    ConflictSwallowed = "conflict-swallowed", "a transaction that was cancelled for a rival's is taken for done";
+    ReasonsOutOfPlace = "reasons-out-of-place",
+        "cancellation reasons are read without those that say nothing, so each is another item's";
+    StaleGet = "stale-get", "an item that is shown is not read consistently";
+    StaleWaiters = "stale-waiters", "those who wait are not read consistently";
+    PageSkips = "page-skips", "the item that shows that there is a next page takes the place of the last of this one";
+    // How it is carried.
+    FailedEntriesIgnored = "failed-entries-ignored",
+        "messages that a queue did not take out of a batch are taken for sent";
+    BusFailuresIgnored = "bus-failures-ignored", "events that the bus did not take out of a batch are taken for sent";
+    RelayNamesLast = "relay-names-last",
+        "of the records that failed the last is named, and the mapping goes on from there";
+    WakeSwallowed = "wake-swallowed", "waiters that could not be woken are logged, and their message is done";
+    WakeStopsAtFirst = "wake-stops-at-first", "a waiter who cannot be served ends the pass";
+    WakeStopsAtThirty = "wake-stops-at-thirty", "a wake serves the first thirty and leaves the rest";
+    LastShardUnswept = "last-shard-unswept", "the sweep leaves out the last shard: `..` for `..=`";
+    NoticeSwallowed = "notice-swallowed", "a notification that could not be kept is logged, and its message is done";
+    DeadLetterSwallowed = "dead-letter-swallowed", "a dead letter that could not be taken up is logged, and is gone";
+    DeadWakeForgotten = "dead-wake-forgotten", "of dead letters only orders and notifications are taken up, no wakes";
+    RecordsDeletedUnsent = "records-deleted-unsent",
+        "failed records are deleted whether or not their events could be sent";
+    // What is shown.
+    ReplayShowsNow = "replay-shows-now", "the repeat of a request is answered with the order as it stands";
+}
+
+#[cfg(feature = "planted")]
+mod active {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// The bug that is active in this thread, until this is dropped.
+    #[derive(Debug)]
+    #[must_use]
+    pub struct Plot {
+        before: Option<Bug>,
+    }
+
+    impl Plot {
+        pub fn with(bug: Option<Bug>) -> Self {
+            Self { before: ACTIVE.replace(bug) }
+        }
+    }
+
+    impl Drop for Plot {
+        fn drop(&mut self) {
+            ACTIVE.set(self.before);
+        }
+    }
+
+    pub fn is_active(bug: Bug) -> bool {
+        ACTIVE.get() == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted")]
+pub use active::{Plot, is_active};

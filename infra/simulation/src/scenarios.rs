@@ -1,0 +1,214 @@
+//! Fixed stories, each small enough that everything that can go wrong in it is tried. Together they reach every kind of
+//! call that any function makes.
+
+use std::sync::Arc;
+
+use crate::fault::{Class, Fault, Outage, Swarm};
+use crate::model::{Body, IfUnpaid, Kind};
+use crate::outcome::Met;
+use crate::plan::Plan;
+use crate::script::{Jump, Script, Step};
+use crate::workload::Operation;
+
+/// A story by its name.
+#[derive(Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    hours: u32,
+    outage: Option<Outage>,
+    /// Each pair of crashes in it is tried.
+    pub(crate) is_way: bool,
+    /// The functions whose calls are swept here, if the others are in another scenario.
+    only: &'static [&'static str],
+    customers: &'static [fn() -> Vec<Step>],
+}
+
+impl Scenario {
+    pub const ALL: &'static [Self] = &[
+        Self::of("account", &[|| vec![does(Operation::Open), does(Operation::Open)]]),
+        Self::of("deposit", &[|| vec![deposit(500)]]),
+        Self { is_way: true, ..Self::of("paid", &[|| vec![deposit(1_000), pause(2), order(300)]]) },
+        Self::of("no-account", &[|| vec![order(300)]]),
+        Self { is_way: true, ..Self::of("woken", &[|| vec![order(300), pause(2), deposit(1_000)]]) },
+        Self::of("one-of-two-woken", &[|| vec![order(300), order(200), pause(2), deposit(350)]]),
+        Self::of("both-woken", &[|| vec![order(300), order(200), pause(2), deposit(500)]]),
+        Self::of("unpaid", &[|| vec![deposit(100), cancelled_if_unpaid(300)]]),
+        Self { hours: 1, ..Self::of("overdue", &[overdue]) },
+        Self::of("replayed", &[replayed]),
+        Self::of("reads", &[reads, || vec![pause(1), order(100), does(Operation::ListOrders)]]),
+        Self { only: &["AdvanceOrders", "Relay"], ..Self::of("burst", &[burst]) },
+        Self { only: &["AdvanceOrders"], ..Self::of("crowd", &[crowd]) },
+        // The writes arrive and nobody hears of it, until they are read back.
+        Self {
+            only: &["OpenAccount", "PlaceOrder", "Notify"],
+            ..Self::of("in-doubt", &[|| vec![does(Operation::Open), order(300)]]).in_outage(
+                0,
+                9_000,
+                Class::Put,
+                Fault::LostAfter,
+            )
+        },
+        Self {
+            only: &["AdvanceOrders"],
+            ..Self::of("advanced-in-doubt", &[|| vec![deposit(1_000), pause(2), order(300)]]).in_outage(
+                1_500,
+                6_000,
+                Class::Transact,
+                Fault::LostAfter,
+            )
+        },
+        Self {
+            only: &["AdvanceOrders"],
+            ..Self::of("contended", &[|| vec![deposit(1_000), pause(2), order(300)]]).in_outage(
+                1_500,
+                4_500,
+                Class::Transact,
+                Fault::Conflict,
+            )
+        },
+        Self {
+            only: &["AdvanceOrders", "Sweep"],
+            ..Self::of("stalled", &[stalled]).in_outage(1_500, 60_000, Class::Transact, Fault::Conflict)
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("dead-update", &[|| vec![deposit(1_000), pause(2), order(300), pause(898), Step::Begins]])
+                .in_outage(1_500, 901_000, Class::Transact, Fault::CrashBefore)
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("dead-wake", &[|| vec![order(300), pause(2), deposit(1_000), pause(890), Step::Begins]])
+                .in_outage(1_500, 890_000, Class::Query, Fault::CrashBefore)
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("dead-notice", &[|| vec![order(300), pause(296), Step::Begins]]).in_outage(
+                20,
+                296_000,
+                Class::Put,
+                Fault::CrashBefore,
+            )
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("failed-record", &[|| vec![order(300), pause(500), Step::Begins]]).in_outage(
+                10,
+                500_000,
+                Class::Announce,
+                Fault::ErrorBefore,
+            )
+        },
+    ];
+
+    pub fn named(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// Whether what was met in it is to go wrong. The looks into the index come every minute: they are swept where
+    /// nothing leads up to the scenario.
+    pub(crate) fn sweeps(&self, met: &Met) -> bool {
+        let is_meant = self.only.is_empty() || self.only.contains(&met.function());
+        met.is_swept && is_meant && !(self.has_prelude() && met.is_look())
+    }
+
+    /// A run like this one, in which the scenario is told.
+    pub fn plan(&self, like: &Plan) -> Plan {
+        let customers = self.customers.iter().map(|story| numbered(story())).collect();
+        let script = Script { hours: self.hours, jump: Jump::None, weather: Swarm::in_outage(self.outage), customers };
+        Plan { script: Some(Arc::new(script)), ..like.clone() }
+    }
+
+    fn has_prelude(&self) -> bool {
+        self.customers.iter().any(|story| story().contains(&Step::Begins))
+    }
+
+    const fn of(name: &'static str, customers: &'static [fn() -> Vec<Step>]) -> Self {
+        Self { name, hours: 72, outage: None, is_way: false, only: &[], customers }
+    }
+
+    /// While it lasts every call of this class meets this fault.
+    const fn in_outage(self, from_ms: i64, to_ms: i64, class: Class, fault: Fault) -> Self {
+        Self { outage: Some(Outage { from_ms, to_ms, class, fault, rate: 10_000 }), ..self }
+    }
+}
+
+/// By its place, which says what its key is and what it draws.
+fn numbered(story: Vec<Step>) -> Vec<Step> {
+    let steps = (1..).zip(story).map(|(number, step)| match step {
+        Step::Does { what, .. } => Step::Does { number, what },
+        step => step,
+    });
+    steps.collect()
+}
+
+const fn does(what: Operation) -> Step {
+    Step::Does { number: 0, what }
+}
+
+const fn pause(seconds: u64) -> Step {
+    Step::WaitsMs(seconds * 1_000)
+}
+
+const fn body(minor: i64) -> Body {
+    Body { minor, if_unpaid: None }
+}
+
+fn deposit(minor: i64) -> Step {
+    does(Operation::Deposit(body(minor)))
+}
+
+fn order(minor: i64) -> Step {
+    does(Operation::Order(body(minor)))
+}
+
+fn cancelled_if_unpaid(minor: i64) -> Step {
+    does(Operation::Order(Body { minor, if_unpaid: Some(IfUnpaid::Cancel) }))
+}
+
+fn overdue() -> Vec<Step> {
+    vec![deposit(100), order(300), pause(2), Step::JumpsMs(3_600_000), pause(70)]
+}
+
+fn replayed() -> Vec<Step> {
+    vec![
+        deposit(1_000),
+        does(Operation::Again(0)),
+        does(Operation::Other(0, body(900))),
+        order(300),
+        does(Operation::Again(1)),
+        does(Operation::Other(1, body(200))),
+    ]
+}
+
+fn burst() -> Vec<Step> {
+    let orders = (0..12).map(|place| (place, Kind::Order, body(100)));
+    vec![deposit(1_000), pause(2), does(Operation::Burst(orders.collect())), Step::Begins]
+}
+
+/// More wait than one query reads.
+fn crowd() -> Vec<Step> {
+    let orders = (0..32).map(|place| (place, Kind::Order, body(100)));
+    vec![does(Operation::Burst(orders.collect())), pause(20), Step::Begins, deposit(3_150)]
+}
+
+fn reads() -> Vec<Step> {
+    vec![
+        deposit(1_000),
+        order(300),
+        order(200),
+        pause(2),
+        does(Operation::ReadAccount),
+        does(Operation::ReadOrder(1)),
+        does(Operation::ReadTimeline(1)),
+        does(Operation::ListEntries),
+        does(Operation::ListOrders),
+        does(Operation::ListNotifications),
+        does(Operation::ReadAnothers),
+        does(Operation::Malformed(2)),
+    ]
+}
+
+/// Begins when the last try is about to be given up.
+fn stalled() -> Vec<Step> {
+    vec![deposit(1_000), pause(2), order(300), Step::WaitsMs(43_600), Step::Begins]
+}
