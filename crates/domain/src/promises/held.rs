@@ -31,6 +31,13 @@ impl Held {
     }
 }
 
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = |is: bool| if is { "" } else { "not " };
+        write!(f, "its goods are {}reserved and it is {}handed over", not(self.reserved), not(self.handed_over))
+    }
+}
+
 /// The step that an order stands before.
 const fn awaited(state: OrderState) -> Option<Step> {
     match state {

@@ -327,7 +327,7 @@ impl Judge {
             self.find(Promise::OneCharge, says);
         }
         if (held.reserved, held.handed_over) != (due.reserved, due.handed_over) {
-            self.find(Promise::NoOversell, format!("it is {} and holds {held:?}", order.state.name()));
+            self.find(Promise::NoOversell, format!("it is {}, {held}", order.state.name()));
         }
         if let Some(says) = misstep(order) {
             self.find(Promise::NothingLost, says);

@@ -502,7 +502,7 @@ impl Commit<'_> {
             self.find(Promise::OneCharge, subject, says);
         }
         if (held.reserved, held.handed_over) != (due.reserved, due.handed_over) {
-            self.find(Promise::NoOversell, subject, format!("it is {} and holds {held:?}", order.state.name()));
+            self.find(Promise::NoOversell, subject, format!("it is {}, {held}", order.state.name()));
         }
         if let Some(says) = misstep(order) {
             self.find(Promise::NothingLost, subject, says);
