@@ -571,6 +571,9 @@ fn a_plain_order_is_kept_as_it_always_was() {
     let before = "amount charged created_at currency fingerprint id if_unpaid look_at owner parked plan renderer state \
                   timeline waiting_for";
     assert_eq!(names, before.split_whitespace().collect::<Vec<_>>());
+    let waiting: Vec<&str> = kept["waiting_for"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(waiting, ["since", "until", "what"]);
+    assert_eq!(serde_json::from_value::<domain::orders::Order>(kept).unwrap(), ledger.order(id));
     let told = serde_json::to_value(&ledger.work[0].work).unwrap();
     assert_eq!(told["advance"].as_object().unwrap().len(), 2, "order and customer: {told}");
     assert_eq!(serde_json::from_value::<domain::messages::Work>(told).unwrap(), ledger.work[0].work);
