@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::messages::{Work, WorkMessage};
-use domain::orders::Resource;
 use domain::planted;
 use platform::App;
 use platform::queue::Batch;
@@ -61,10 +60,7 @@ async fn run(app: &App, messages: &[(usize, WorkMessage)], invocation: Invocatio
 
 fn errand((place, message): &(usize, WorkMessage)) -> Option<(usize, Errand)> {
     match &message.work {
-        Work::Advance { order, customer } => {
-            let account = Resource::Account(*customer).key();
-            Some((*place, Errand { order: *order, account, message: message.clone() }))
-        }
+        Work::Advance { order, .. } => Some((*place, Errand { order: *order, message: message.clone() })),
         Work::Wake { .. } => None,
     }
 }

@@ -5,7 +5,7 @@ use domain::Refusal;
 use domain::accounts;
 use domain::books::Key;
 use domain::ids::{Fingerprint, OrderId};
-use domain::orders::{self, IfLacking, PlaceOrder};
+use domain::orders::{self, IfLacking, PlaceOrder, Wanted};
 use domain::text::Description;
 use platform::App;
 use platform::http::{Problem, Request, Response, Value};
@@ -24,8 +24,8 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
     let if_unpaid = fields.optional("if_unpaid", if_unpaid)?.unwrap_or_default();
     let fingerprint = Fingerprint::of(&request.route, &fields.finish()?);
     accounts::currency_of(currency, terms)?;
-    let command =
-        PlaceOrder { id: OrderId::of(&customer, &key), customer, amount, description, if_unpaid, fingerprint };
+    let (id, wanted) = (OrderId::of(&customer, &key), Wanted::Amount(amount));
+    let command = PlaceOrder { id, customer, wanted, description, if_unpaid, fingerprint };
     let placed = app
         .store
         .decide(Needs::presume_absent(Key::Order(command.id)), |books, now| {

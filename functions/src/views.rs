@@ -91,6 +91,7 @@ pub(crate) struct EntryView {
 enum CauseView {
     Deposit(String),
     Order(String),
+    Refund(String),
 }
 
 #[derive(Serialize)]
@@ -157,17 +158,41 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
         Told::OrderWaiting { lacks: Lack::Money { missing } } => {
             ("waiting", format!("{} was missing; a deposit or the deadline ends the waiting", decimal(*missing)))
         }
+        Told::OrderWaiting { lacks: Lack::Stock { sku, missing } } => {
+            ("waiting", format!("{missing} of {sku} was missing; a receipt or the deadline ends the waiting"))
+        }
+        Told::OrderWaiting { lacks: Lack::Delivery } => (
+            "waiting",
+            format!("slot {} had no room; a courier, more room or the deadline ends the waiting", order.slot()),
+        ),
         Told::OrderStalled => ("stalled", "it could not be processed and is tried again".to_owned()),
+        Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
+        Told::OrderBooked => ("booked", format!("it has a place in slot {}", order.slot())),
+        Told::OrderAccepted { courier } => ("accepted", format!("courier {courier} took it")),
         Told::OrderCompleted => ("completed", "every step was taken".to_owned()),
-        Told::OrderCancelled { reason: CancelReason::Unpaid } => {
-            ("cancelled", "the balance did not cover it and it was not to wait".to_owned())
+        Told::OrderReleased => ("released", "its goods were put back into the stock".to_owned()),
+        Told::OrderRefunded { balance } => {
+            ("refunded", format!("given back to the balance, which was {} afterwards", decimal(*balance)))
         }
-        Told::OrderCancelled { reason: CancelReason::Deadline } => {
-            ("cancelled", "it waited as long as it could".to_owned())
-        }
-        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => return None,
+        Told::OrderCancelled { reason } => ("cancelled", cancelled_because(*reason).to_owned()),
+        Told::AccountOpened
+        | Told::MoneyDeposited { .. }
+        | Told::MoneyAvailable
+        | Told::StockReceived { .. }
+        | Told::StockAvailable
+        | Told::SlotAvailable => return None,
     };
     Some(PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() })
+}
+
+const fn cancelled_because(reason: CancelReason) -> &'static str {
+    match reason {
+        CancelReason::Unpaid => "the balance did not cover it and it was not to wait",
+        CancelReason::Unavailable => "not all of its goods were in stock and it was not to wait",
+        CancelReason::Undeliverable => "its slot had no room and it was not to wait, or could not wait longer",
+        CancelReason::Deadline => "it waited as long as it could",
+        CancelReason::Requested => "the customer asked for it",
+    }
 }
 
 /// The account as it stands.
@@ -212,6 +237,7 @@ pub(crate) fn entry(entry: &Entry) -> EntryView {
         cause: match entry.cause {
             Cause::Deposit(id) => CauseView::Deposit(id.to_string()),
             Cause::Order(id) => CauseView::Order(id.to_string()),
+            Cause::Refund(id) => CauseView::Refund(id.to_string()),
         },
         created_at: entry.at.to_string(),
     }
@@ -253,13 +279,19 @@ mod tests {
             currency: Currency::from_code("EUR").unwrap(),
             description: Some(Description::new("tea \"for\" two 🫖").unwrap()),
             if_unpaid: IfLacking::Wait,
+            if_unavailable: IfLacking::Wait,
+            if_undeliverable: IfLacking::Wait,
+            lines: Vec::new(),
+            slot: None,
             placed_at: at,
             fingerprint: Fingerprint::of("POST /orders", &[]),
             renderer: 1,
             plan: vec![Step::Payment],
             state,
             charged: Amount::ZERO,
-            waiting_for: Some(WaitingFor { what: What::Money, since: at, until: at }),
+            reserved: false,
+            delivery: None,
+            waiting_for: Some(WaitingFor { what: What::Money, since: at, until: at, deadline: None }),
             parked: None,
             stalls: 0,
             look_at: None,

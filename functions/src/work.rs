@@ -1,18 +1,24 @@
 //! Work on orders, as queues, schedules and dead letters ask for it: advancing some together, waking those that wait,
 //! and what to do with what cannot be done. Used by `advance-orders`, `sweep` and `recover`.
 
+use std::collections::BTreeSet;
+
+use domain::Timestamp;
 use domain::accounts::Account;
-use domain::books::{Halt, Kept, Key};
+use domain::books::{Books, Halt, Kept, Key};
+use domain::goods::Stock;
 use domain::ids::OrderId;
 use domain::messages::{self, Cursor, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Resource, Waiting};
 use domain::planted;
+use domain::slots::Slot;
 use platform::queue::Delivery;
 use platform::runtime::Invocation;
 use platform::store::Needs;
 use platform::{App, Failure};
 
-/// Waiters that are served in one transaction: at most three actions each, and the account's.
+/// Waiters that are served in one transaction: of plain orders at most three actions each, and the account's. Where those
+/// of goods come to more than fits, they are taken one by one.
 const WAITERS: i32 = 30;
 /// Attempts of one piece of work that lose every race before the order is given a rest.
 const ATTEMPTS: u32 = 20;
@@ -21,7 +27,6 @@ const ATTEMPTS: u32 = 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Errand {
     pub(crate) order: OrderId,
-    pub(crate) account: Key,
     pub(crate) message: WorkMessage,
 }
 
@@ -45,7 +50,7 @@ pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
 }
 
 async fn advance_together(app: &App, errands: &[Errand]) -> Result<(), Failure> {
-    let keys = errands.iter().flat_map(|errand| [Key::Order(errand.order), errand.account]);
+    let keys = errands.iter().flat_map(|errand| errand.message.needs());
     app.store
         .decide(Needs::load(keys), |books, now| {
             for errand in errands {
@@ -112,7 +117,8 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
             waiters.iter().filter_map(|stored| Waiting::of_item(&stored.found.item).cloned()).collect();
         let Some(last) = orders.last() else { return Ok(()) };
         let last = Cursor { placed_at: last.placed_at, order: last.order };
-        let keys = orders.iter().map(|waiting| Key::Order(waiting.order)).chain([resource.key()]);
+        let ways = orders.iter().flat_map(Waiting::ways).chain([resource.key()]);
+        let keys: BTreeSet<Key> = orders.iter().map(|waiting| Key::Order(waiting.order)).chain(ways).collect();
         let woken = app
             .store
             .decide(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now| {
@@ -123,7 +129,7 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
                         break;
                     }
                 }
-                Ok(anything_left(books.peek(&resource.key()), resource))
+                Ok(anything_left(books, resource, now))
             })
             .await;
         let left = match woken {
@@ -152,7 +158,7 @@ pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocatio
 async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<(), Failure> {
     let mut unmarked = None;
     for waiting in orders {
-        let keys = [Key::Order(waiting.order), resource.key(), waiting.key()];
+        let keys = [Key::Order(waiting.order), resource.key(), waiting.key()].into_iter().chain(waiting.ways());
         let woken = app
             .store
             .decide(Needs::load(keys), |books, now| {
@@ -173,9 +179,12 @@ async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<
     unmarked.map_or(Ok(()), Err)
 }
 
-fn anything_left(account: Option<&Account>, resource: Resource) -> bool {
+fn anything_left(books: &Books, resource: Resource, now: Timestamp) -> bool {
+    let key = resource.key();
     match resource {
-        Resource::Account(_) => account.is_some_and(|account| !account.balance.is_zero()),
+        Resource::Account(_) => books.peek::<Account>(&key).is_some_and(|account| !account.balance.is_zero()),
+        Resource::Stock(_) => books.peek::<Stock>(&key).is_some_and(|stock| stock.on_hand > 0),
+        Resource::Slot(_) => books.peek::<Slot>(&key).is_some_and(|slot| slot.has_room(now)),
     }
 }
 

@@ -5,12 +5,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use domain::ids::{Sku, SlotId};
+use domain::orders::OrderState;
 use domain::{Currency, Refusal};
 use platform::http::Problem;
 
 /// One of each; `every_refusal_is_here` holds it against the codes.
 fn refusals() -> Vec<Refusal> {
     let currency = Currency::from_code("EUR").unwrap();
+    let (sku, slot) = (Sku::parse("tea").unwrap(), SlotId::standard());
     vec![
         Refusal::AmountMalformed,
         Refusal::AmountHasSign,
@@ -27,6 +30,32 @@ fn refusals() -> Vec<Refusal> {
         Refusal::KeyUsedForAnotherRequest,
         Refusal::AccountNotFound,
         Refusal::OrderNotFound,
+        Refusal::SkuMalformed,
+        Refusal::SkuNotFound,
+        Refusal::SkuUnknown { sku },
+        Refusal::SkuTwice { sku },
+        Refusal::QuantityMalformed,
+        Refusal::QuantityNotPositive,
+        Refusal::QuantityTooLarge,
+        Refusal::StockTooLarge,
+        Refusal::AmountOrLines,
+        Refusal::LinesEmpty,
+        Refusal::TooManyLines,
+        Refusal::OnlyWithLines,
+        Refusal::IfUnavailableUnknown,
+        Refusal::IfUndeliverableUnknown,
+        Refusal::NameLength,
+        Refusal::NameHasControlCharacters,
+        Refusal::SlotIdMalformed,
+        Refusal::SlotUnknown { slot },
+        Refusal::SlotHasBegun { slot },
+        Refusal::SlotTimesReversed,
+        Refusal::TimeMalformed,
+        Refusal::CapacityMalformed,
+        Refusal::CapacityBelowBooked { booked: 1 },
+        Refusal::TooLateToCancel { state: OrderState::Completed },
+        Refusal::NotAwaitingDelivery { state: OrderState::AwaitingStock },
+        Refusal::SlotHasRoom,
     ]
 }
 

@@ -161,11 +161,8 @@ async fn the_table_of_refusals_is_complete() {
         "outcome_unknown",
         "internal_error",
     ];
-    let known: BTreeSet<&str> = platform::http::Problem::OF_REQUESTS
-        .iter()
-        .map(|(code, _)| *code)
-        .chain(domain::Refusal::CODES.iter().copied())
-        .collect();
+    let known: BTreeSet<&str> =
+        platform::http::Problem::OF_REQUESTS.iter().map(|(code, _)| *code).chain(support::answered()).collect();
     let covered: BTreeSet<&str> = tried.iter().copied().chain(elsewhere).collect();
     assert_eq!(covered, known);
 }

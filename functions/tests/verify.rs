@@ -10,11 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use domain::books::{Draft, Halt};
+use domain::goods::{self, Lines, PutProduct, ReceiveStock};
+use domain::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
+use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
 use domain::promises::{Promise, Report};
-use domain::{Millis, Timestamp};
+use domain::slots::{self, PutSlot};
+use domain::text::ProductName;
+use domain::{Amount, Millis, Refusal, Timestamp};
 use futures_util::FutureExt as _;
 use local_system::System;
 use platform::Clock;
+use platform::store::Needs;
 use platform::verify::{Now, Plan, Progress, Reading, audit, verify};
 use serde_json::{Value, json};
 use support::{START_MS, system, system_with, user};
@@ -52,7 +59,75 @@ async fn items(system: &System) -> Vec<Value> {
     answer["Items"].as_array().unwrap().clone()
 }
 
-/// Deposits and orders of three customers: paid, waiting, cancelled.
+async fn decide<T>(system: &System, decide: impl Fn(&mut Draft<'_>, Timestamp) -> Result<T, Halt>) -> T {
+    let store = &system.app().store;
+    store.decide(Needs::default(), |books, now| books.decide(|draft| decide(draft, now))).await.unwrap()
+}
+
+fn idempotency(text: &str) -> IdempotencyKey {
+    IdempotencyKey::parse(text).unwrap()
+}
+
+async fn receive(system: &System, key: &str, name: &str, quantity: u32) {
+    let (keeper, sku) = (CustomerId::of("a test", "keeper"), Sku::parse(name).unwrap());
+    let (id, fingerprint) = (ReceiptId::of(&keeper, &idempotency(key)), Fingerprint::of("a test", &[]));
+    let receipt = ReceiveStock { id, sku, quantity, keeper, fingerprint };
+    decide(system, |draft, now| goods::receive(draft, &receipt, now)).await;
+}
+
+async fn customer(system: &System, name: &str) -> CustomerId {
+    let id = user(system, name).get("/account").await.expect(200).get("id");
+    CustomerId::parse(&id).unwrap()
+}
+
+/// An order of one piece.
+async fn order(system: &System, customer: CustomerId, key: &str, name: &str, reserve_first: bool) -> OrderId {
+    let wanted = Wanted::Goods(Goods {
+        lines: Lines::new(vec![(Sku::parse(name).unwrap(), 1)]).unwrap(),
+        slot: None,
+        reserve_first,
+        if_unavailable: IfLacking::Wait,
+        if_undeliverable: IfLacking::Wait,
+    });
+    let (id, fingerprint) = (OrderId::of(&customer, &idempotency(key)), Fingerprint::of("a test", &[]));
+    let order = PlaceOrder { id, customer, wanted, description: None, if_unpaid: IfLacking::Wait, fingerprint };
+    let terms = &system.app().config.terms;
+    decide(system, |draft, now| orders::place(draft, &order, now, terms)).await;
+    id
+}
+
+/// Goods that were sold, that wait for stock and for a courier, and that were given back.
+async fn sold_in(system: &System) {
+    let terms = &system.app().config.terms;
+    for name in ["tea", "pot", "cup"] {
+        let (sku, price) = (Sku::parse(name).unwrap(), Amount::from_minor(100).unwrap());
+        let product = PutProduct { sku, name: ProductName::new("good").unwrap(), price };
+        decide(system, |draft, _| goods::put_product(draft, &product, terms)).await;
+    }
+    receive(system, "r1", "tea", 2).await;
+    receive(system, "r2", "tea", 3).await;
+    receive(system, "r3", "cup", 1).await;
+    for name in ["standard", "noon"] {
+        let slot = PutSlot { id: SlotId::parse(name).unwrap(), capacity: 2, from: None, to: None };
+        decide(system, |draft, now| slots::put(draft, &slot, now)).await;
+    }
+    for (name, key, sku) in [
+        ("alice", "sold", "tea"),
+        ("bob", "sold", "tea"),
+        ("carol", "carried", "tea"),
+        ("alice", "short", "pot"),
+        ("bob", "back", "tea"),
+    ] {
+        let customer = customer(system, name).await;
+        let id = order(system, customer, key, sku, name == "carol").await;
+        system.settled().await;
+        if key == "back" {
+            decide(system, |draft, now| orders::cancel(draft, id, &customer, now)).await;
+        }
+    }
+}
+
+/// Deposits and orders of three customers: paid, waiting, cancelled; and goods.
 async fn lived_in(system: &System) {
     for name in ["alice", "bob", "carol"] {
         let user = user(system, name);
@@ -64,6 +139,8 @@ async fn lived_in(system: &System) {
         user.order("dear-too", "90").await.expect(201);
         user.order_or_cancel("gone", "80").await.expect(201);
     }
+    system.settled().await;
+    sold_in(system).await;
     system.settled().await;
 }
 
@@ -227,7 +304,7 @@ async fn it_finds_what_holding_everything_finds() {
         assert_eq!(shown(&found), shown(&expected), "case {case}: {called:?}");
         let counts = |report: &Report| {
             let Report { accounts, entries, waiting, stalled, deposits, notifications, .. } = report;
-            let sums = (report.held, report.deposited, report.revenue);
+            let sums = (report.held, report.deposited, report.revenue, report.products, report.receipts, report.slots);
             ((*accounts, *entries, *waiting, *stalled, *deposits, *notifications), sums, report.orders.clone())
         };
         assert_eq!(counts(&found), counts(&expected), "case {case}: {called:?}");
@@ -259,19 +336,38 @@ async fn a_flood_of_findings_is_cut_and_said_to_be() {
     assert_eq!((report.findings.len(), report.is_cut), (4, true));
 }
 
-/// Goes on with deposits and orders of several customers until it is told to stop.
+/// Goes on with deposits, orders, receipts, room and cancels of several customers until it is told to stop.
 async fn traffic(system: &System, seed: u64, stop: &Mutex<bool>) {
     let mut chance = fastrand::Rng::with_seed(seed);
+    let (mut placed, mut capacity) = (Vec::new(), 2);
     for number in 0..50 {
         if *stop.lock().unwrap() {
             return;
         }
-        let user = user(system, ["alice", "bob", "carol"][chance.usize(..3)]);
-        match chance.u8(..5) {
-            0 | 1 => user.deposit(&format!("t{number}"), "9.50").await.expect(201),
-            2 => user.order_or_cancel(&format!("t{number}"), "12").await.expect(201),
-            _ => user.order(&format!("t{number}"), &chance.u32(1..15).to_string()).await.expect(201),
-        };
+        let (user, key) = (user(system, ["alice", "bob", "carol"][chance.usize(..3)]), format!("t{number}"));
+        match chance.u8(..10) {
+            0 | 1 => _ = user.deposit(&key, "9.50").await.expect(201),
+            2 => _ = user.order_or_cancel(&key, "12").await.expect(201),
+            3 => receive(system, &key, "tea", chance.u32(1..3)).await,
+            4 => {
+                capacity += 1;
+                let slot = PutSlot { id: SlotId::standard(), capacity, from: None, to: None };
+                decide(system, |draft, now| slots::put(draft, &slot, now)).await;
+            }
+            5 if !placed.is_empty() => {
+                let (id, customer) = placed.swap_remove(chance.usize(..placed.len()));
+                let cancelled = |draft: &mut Draft<'_>, now| match orders::cancel(draft, id, &customer, now) {
+                    Err(Halt::Refused(Refusal::TooLateToCancel { .. })) => Ok(()),
+                    cancelled => cancelled.map(drop),
+                };
+                decide(system, cancelled).await;
+            }
+            6 | 7 => {
+                let customer = customer(system, user.name).await;
+                placed.push((order(system, customer, &key, "tea", chance.bool()).await, customer));
+            }
+            _ => _ = user.order(&key, &chance.u32(1..15).to_string()).await.expect(201),
+        }
         tokio::time::sleep(std::time::Duration::from_millis(chance.u64(1..1_500))).await;
     }
 }
@@ -374,6 +470,12 @@ const FAULTS: &[Fault] = &[
     ("an order that waits for less than is there", Promise::NoIdling, |item| {
         (item["state"]["S"] == "awaiting_payment").then(|| with(item, "amount", "0"))?
     }),
+    ("stock that nobody received", Promise::NoOversell, |item| {
+        (item["pk"]["S"] == "sku#cup").then(|| with(item, "on_hand", "77"))?
+    }),
+    ("a slot in which nobody is booked", Promise::NoOversell, |item| {
+        (item["pk"]["S"] == "slot#noon").then(|| with(item, "booked", "1"))?
+    }),
     ("an order of another", Promise::EveryoneTheirOwn, |item| {
         (item["state"]["S"] == "completed").then(|| {
             let mut broken = item.clone();
@@ -402,7 +504,10 @@ async fn a_real_fault_is_found_in_the_middle_of_traffic() {
                 items(&system)
                     .await
                     .iter()
-                    .filter(|item| item.to_string().contains(&customer))
+                    .filter(|item| {
+                        // And goods, which nobody works on here.
+                        item.to_string().contains(&customer) || is_in(item, "sku#") || is_in(item, "slot#")
+                    })
                     .map(Value::to_string)
                     .collect()
             };

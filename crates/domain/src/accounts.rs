@@ -54,6 +54,8 @@ pub enum SystemAccount {
 pub enum Cause {
     Deposit(DepositId),
     Order(OrderId),
+    /// What an order was charged, given back.
+    Refund(OrderId),
 }
 
 /// A deposit: the idempotency record and the resource in one, committed with its effect.

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 
 use crate::accounts::{Account, Deposit, Entry};
 use crate::events::{Event, EventId, Told};
-use crate::ids::{CustomerId, DepositId, OrderId, UnreadableId};
+use crate::goods::{Product, Receipt, Stock};
+use crate::ids::{CustomerId, DepositId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
 use crate::messages::{Notification, Unreadable};
 use crate::orders::{Order, Resource, Waiting};
 use crate::refusal::Refusal;
+use crate::slots::{ListedSlot, Slot};
 use crate::{Timestamp, planted};
 
 pub type Version = u64;
@@ -29,6 +31,11 @@ pub enum Key {
     Waiting(Resource, Timestamp, OrderId),
     Notification(CustomerId, Timestamp, EventId),
     Unreadable(UnreadableId),
+    Product(Sku),
+    Stock(Sku),
+    Receipt(ReceiptId),
+    Slot(SlotId),
+    ListedSlot(SlotId),
 }
 
 /// Anything that is kept.
@@ -41,6 +48,11 @@ pub enum Item {
     Waiting(Waiting),
     Notification(Notification),
     Unreadable(Unreadable),
+    Product(Product),
+    Stock(Stock),
+    Receipt(Receipt),
+    Slot(Slot),
+    ListedSlot(ListedSlot),
 }
 
 /// What kinds of item have in common.
@@ -88,6 +100,11 @@ kept! {
     Waiting: waiting => Key::Waiting(waiting.resource, waiting.placed_at, waiting.order);
     Notification: notification => Key::Notification(notification.customer, notification.at, notification.event);
     Unreadable: unreadable => Key::Unreadable(unreadable.id);
+    Product: product => Key::Product(product.sku);
+    Stock: stock => Key::Stock(stock.sku);
+    Receipt: receipt => Key::Receipt(receipt.id);
+    Slot: slot => Key::Slot(slot.id);
+    ListedSlot: listed => Key::ListedSlot(listed.slot);
 }
 
 /// Why a decision ended without one.
@@ -224,6 +241,12 @@ impl Draft<'_> {
         Ok(self.page(key)?.now.as_ref().and_then(T::of_item).cloned())
     }
 
+    /// The item as it stands, without depending on it: what is done with it holds whatever becomes of it meanwhile.
+    pub fn glance<T: Kept>(&self, key: Key) -> Result<Option<T>, Halt> {
+        let page = self.touched.get(&key).or_else(|| self.books.pages.get(&key)).ok_or(Halt::Needs(key))?;
+        Ok(page.now.as_ref().and_then(T::of_item).cloned())
+    }
+
     /// Keeps the new state of an item that was looked at.
     pub fn put<T: Kept>(&mut self, item: T) -> Result<(), Halt> {
         let page = self.page(item.key())?;
@@ -317,6 +340,22 @@ mod tests {
         changes.sort_by_key(|change| matches!(change, Change::Check { .. }));
         assert!(matches!(&changes[0], Change::Put { over: Some(7), .. }));
         assert_eq!(changes[1], Change::Check { key: bob.key(), over: None });
+    }
+
+    #[test]
+    fn a_glance_asks_for_what_is_not_there_and_depends_on_nothing() {
+        let (alice, bob) = (account("alice"), account("bob"));
+        let mut books = laid(&alice, 7);
+        let glanced = |books: &mut Books| {
+            books.decide(|draft| {
+                draft.put(alice.clone())?;
+                draft.glance::<Account>(bob.key())
+            })
+        };
+        assert_eq!(glanced(&mut books), Err(Halt::Needs(bob.key())));
+        books.lay(bob.key(), Some(Found { item: bob.clone().into_item(), version: 3 }));
+        assert_eq!(glanced(&mut books), Ok(Some(bob)));
+        assert_eq!(books.changes().len(), 1, "only what was put");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::books::{Key, Version};
-use crate::ids::{DepositId, Digest};
+use crate::ids::{CustomerId, DepositId, Digest, ReceiptId};
 use crate::orders::{CancelReason, Lack};
 use crate::{Amount, Timestamp};
 
@@ -42,6 +42,29 @@ pub enum Told {
     OrderCancelled {
         reason: CancelReason,
     },
+    /// Its goods are taken from the stock.
+    OrderReserved,
+    /// It has a place in its slot.
+    OrderBooked,
+    /// A courier took it, whose slot had no room.
+    OrderAccepted {
+        courier: CustomerId,
+    },
+    /// Its goods are back in the stock.
+    OrderReleased,
+    /// What was charged is back on the balance.
+    OrderRefunded {
+        balance: Amount,
+    },
+    StockReceived {
+        receipt: ReceiptId,
+        quantity: u32,
+        on_hand: u64,
+    },
+    /// There is more of it than before: whoever waits for it may go on.
+    StockAvailable,
+    /// There may be room in it, or it begins at another time: whoever waits for it is looked at.
+    SlotAvailable,
 }
 
 /// Which kind of item tells.
@@ -49,15 +72,26 @@ pub enum Told {
 pub enum Teller {
     Account,
     Order,
+    Stock,
+    Slot,
 }
 
 impl Teller {
     /// Which kind of teller an item is, and which one of them. Most items tell nothing.
-    pub const fn of(key: &Key) -> Option<(Self, Digest)> {
+    pub fn of(key: &Key) -> Option<(Self, Digest)> {
         match key {
             Key::Account(customer) => Some((Self::Account, *customer.digest())),
             Key::Order(order) => Some((Self::Order, *order.digest())),
-            Key::Entry(..) | Key::Deposit(_) | Key::Waiting(..) | Key::Notification(..) | Key::Unreadable(_) => None,
+            Key::Stock(sku) => Some((Self::Stock, sku.digest())),
+            Key::Slot(slot) => Some((Self::Slot, slot.digest())),
+            Key::Entry(..)
+            | Key::Deposit(_)
+            | Key::Waiting(..)
+            | Key::Notification(..)
+            | Key::Unreadable(_)
+            | Key::Product(_)
+            | Key::Receipt(_)
+            | Key::ListedSlot(_) => None,
         }
     }
 
@@ -65,6 +99,8 @@ impl Teller {
         match self {
             Self::Account => "account",
             Self::Order => "order",
+            Self::Stock => "stock",
+            Self::Slot => "slot",
         }
     }
 }
@@ -91,6 +127,8 @@ impl EventId {
         let teller = match parts.next()? {
             "account" => Teller::Account,
             "order" => Teller::Order,
+            "stock" => Teller::Stock,
+            "slot" => Teller::Slot,
             _ => return None,
         };
         let id = Digest::parse(parts.next()?)?;
@@ -128,12 +166,16 @@ impl<'de> Deserialize<'de> for EventId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::CustomerId;
+    use crate::ids::{CustomerId, Sku, SlotId};
 
     #[test]
     fn an_event_id_comes_back_and_nothing_else_does() {
+        let stock = EventId::new(&Key::Stock(Sku::parse("tea").unwrap()), u64::MAX, u32::MAX);
+        let slot = EventId::new(&Key::Slot(SlotId::standard()), 1, 0);
         let id = EventId::new(&Key::Account(CustomerId::of("i", "s")), 3, 1);
-        assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        for id in [stock, slot, id] {
+            assert_eq!(EventId::parse(&id.to_string()), Some(id));
+        }
         for wrong in [format!("{id}.0"), format!("x{id}"), id.to_string().replace(".3.", ".03."), String::new()] {
             assert_eq!(EventId::parse(&wrong), None, "{wrong}");
         }

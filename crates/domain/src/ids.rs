@@ -7,7 +7,7 @@ use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-use crate::planted;
+use crate::{Refusal, planted};
 
 const BYTES: usize = 20;
 const LETTERS: usize = 32;
@@ -121,6 +121,8 @@ ids! {
     OrderId,
     /// A deposit, from its customer and idempotency key.
     DepositId,
+    /// A receipt of stock, from who took it in and the idempotency key.
+    ReceiptId,
     /// What a request asked for, to tell a repeat from another request under the same key.
     Fingerprint,
     /// Something that could not be read, by its content.
@@ -146,6 +148,12 @@ impl DepositId {
     }
 }
 
+impl ReceiptId {
+    pub fn of(keeper: &CustomerId, key: &IdempotencyKey) -> Self {
+        Self(Digest::of("receipt", &[&keeper.0.0, key.as_bytes()]))
+    }
+}
+
 impl UnreadableId {
     pub fn of(source: &str, content: &str) -> Self {
         Self(Digest::of("unreadable", &[source.as_bytes(), content.as_bytes()]))
@@ -164,6 +172,92 @@ impl Fingerprint {
             parts.push(value.as_bytes());
         }
         Self(Digest::of("request", &parts))
+    }
+}
+
+/// The longest name that the shop gives to its things.
+pub const LONGEST_NAME: usize = 32;
+
+/// A short name, held in place. Filled up with zeros, which no name holds, so that it sorts as its text does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Name([u8; LONGEST_NAME]);
+
+impl Name {
+    fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(allowed) {
+            return None;
+        }
+        let mut letters = [0; LONGEST_NAME];
+        letters[..text.len()].copy_from_slice(text.as_bytes());
+        Some(Self(letters))
+    }
+
+    fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(LONGEST_NAME);
+        std::str::from_utf8(&self.0[..end]).expect("a name is ASCII")
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $name:ident: $kind:literal, $refusal:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Name);
+
+        impl $name {
+            pub fn parse(text: &str) -> Result<Self, Refusal> {
+                Name::parse(text).map(Self).ok_or(Refusal::$refusal)
+            }
+
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+
+            /// For the ids of the events that it tells.
+            pub fn digest(&self) -> Digest {
+                Digest::of($kind, &[self.as_str().as_bytes()])
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::parse(&text).map_err(|refusal| de::Error::custom(format!("{text:?}: {refusal}")))
+            }
+        }
+    )*};
+}
+
+names! {
+    /// What the shop calls a thing that it sells.
+    Sku: "sku", SkuMalformed,
+    /// What the shop calls a time at which couriers come.
+    SlotId: "slot", SlotIdMalformed,
+}
+
+impl SlotId {
+    /// The slot of who names none.
+    pub fn standard() -> Self {
+        Self(Name::parse("standard").expect("it is a name"))
     }
 }
 
@@ -240,5 +334,24 @@ mod tests {
         assert_ne!(base, Fingerprint::of("POST /deposits", &[a.clone(), d.clone()]));
         assert_ne!(base, Fingerprint::of("POST /orders", std::slice::from_ref(&a)));
         assert_ne!(base, Fingerprint::of("POST /orders", &[a, d, ("if_unpaid", "wait".to_owned())]));
+    }
+
+    #[test]
+    fn a_name_comes_back_sorts_as_text_and_is_refused_by_name() {
+        let longest = "x".repeat(LONGEST_NAME);
+        for name in ["a", "TEA-1", "a.b_c", "0", &longest] {
+            let sku = Sku::parse(name).unwrap();
+            assert_eq!(sku.to_string(), name);
+            assert_eq!(serde_json::from_str::<Sku>(&serde_json::to_string(&sku).unwrap()).unwrap(), sku);
+        }
+        for wrong in ["", "a b", "a#b", "tee\u{301}", "a/b", "a\0", &format!("{longest}x")] {
+            assert_eq!(Sku::parse(wrong), Err(Refusal::SkuMalformed), "{wrong:?}");
+            assert_eq!(SlotId::parse(wrong), Err(Refusal::SlotIdMalformed), "{wrong:?}");
+        }
+        let mut names = ["b", "a.b", "a-b", "aa", "a", "B"];
+        let mut skus = names.map(|name| Sku::parse(name).unwrap());
+        names.sort_unstable();
+        skus.sort_unstable();
+        assert_eq!(skus.map(|sku| sku.to_string()), names);
     }
 }

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod books;
 pub mod currency;
 pub mod events;
+pub mod goods;
 pub mod ids;
 pub mod messages;
 pub mod money;
@@ -16,6 +17,7 @@ pub mod orders;
 pub mod planted;
 pub mod promises;
 mod refusal;
+pub mod slots;
 pub mod text;
 mod timestamp;
 

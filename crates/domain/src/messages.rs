@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::books::{Draft, Halt, Item, Kept, Version};
+use crate::books::{Draft, Halt, Item, Kept, Key, Version};
 use crate::events::{Event, EventId, Told};
-use crate::ids::{CustomerId, OrderId, UnreadableId};
+use crate::ids::{CustomerId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
 use crate::notices;
-use crate::orders::{CancelReason, Lack, Order, Resource};
+use crate::orders::{self, CancelReason, Lack, Order, Resource};
 use crate::{Amount, Currency, Outcome, Timestamp, planted};
 
 /// One thing to publish.
@@ -32,8 +32,15 @@ pub struct WorkMessage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Work {
-    /// Take the order as far as it can go.
-    Advance { order: OrderId, customer: CustomerId },
+    /// Take the order as far as it can go, with everything that it may go on with, to be loaded at once.
+    Advance {
+        order: OrderId,
+        customer: CustomerId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        skus: Vec<Sku>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slot: Option<SlotId>,
+    },
     /// Let those go on that wait for this, oldest first, from after the cursor.
     Wake { resource: Resource, after: Option<Cursor> },
 }
@@ -49,8 +56,20 @@ impl WorkMessage {
     /// What the work contends on most, so that two messages about it are rarely in flight together.
     pub fn group(&self) -> String {
         match &self.work {
-            Work::Advance { customer, .. } => Resource::Account(*customer).to_string(),
+            Work::Advance { customer, skus, .. } => {
+                skus.first().map_or(Resource::Account(*customer), |sku| Resource::Stock(*sku)).to_string()
+            }
             Work::Wake { resource, .. } => resource.to_string(),
+        }
+    }
+
+    /// What is to be loaded for it. Of those that a wake finds, each names its own.
+    pub fn needs(&self) -> Vec<Key> {
+        match &self.work {
+            Work::Advance { order, customer, skus, slot } => {
+                std::iter::once(Key::Order(*order)).chain(orders::ways(*customer, skus, *slot)).collect()
+            }
+            Work::Wake { resource, .. } => vec![resource.key()],
         }
     }
 
@@ -128,7 +147,8 @@ pub struct PublicEvent {
     pub version: u32,
     pub id: EventId,
     pub at: String,
-    pub customer: CustomerId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
     #[serde(flatten)]
     pub detail: PublicDetail,
 }
@@ -153,7 +173,23 @@ pub enum PublicDetail {
         missing: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<CancelReason>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lacks: Option<PublicLack>,
     },
+    Receipt {
+        receipt: ReceiptId,
+        sku: Sku,
+        quantity: u32,
+        on_hand: u64,
+    },
+}
+
+/// What an order of goods waits for, for everyone outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PublicLack {
+    Stock { sku: Sku, missing: u32 },
+    Delivery { slot: SlotId },
 }
 
 /// Everything that the events of one commit become, in the order in which they were told.
@@ -177,35 +213,80 @@ pub fn of_commit(item: &Item, version: Version, events: &[Event]) -> Vec<Message
                         },
                     )),
                     Told::MoneyAvailable => {
-                        let resource = Resource::Account(account.customer);
-                        let work = Work::Wake { resource, after: None };
-                        messages.push(Message::Work(WorkMessage { work, event: id, attempt: 0 }));
+                        messages.push(wake(Resource::Account(account.customer), id));
                         None
                     }
                     _ => None,
                 };
-                messages.extend(detail.map(|(name, detail)| public(name, id, event.at, account.customer, detail)));
+                let customer = Some(account.customer);
+                messages.extend(detail.map(|(name, detail)| public(name, id, event.at, customer, detail)));
             }
             Item::Order(order) => order_messages(order, id, event, &mut messages),
-            Item::Entry(_) | Item::Deposit(_) | Item::Waiting(_) | Item::Notification(_) | Item::Unreadable(_) => {}
+            Item::Stock(stock) => match event.told {
+                Told::StockReceived { receipt, quantity, on_hand } => {
+                    let detail = PublicDetail::Receipt { receipt, sku: stock.sku, quantity, on_hand };
+                    messages.push(public("stock.received", id, event.at, None, detail));
+                }
+                Told::StockAvailable => messages.push(wake(Resource::Stock(stock.sku), id)),
+                _ => {}
+            },
+            Item::Slot(slot) => {
+                if event.told == Told::SlotAvailable {
+                    messages.push(wake(Resource::Slot(slot.id), id));
+                }
+            }
+            Item::Entry(_)
+            | Item::Deposit(_)
+            | Item::Waiting(_)
+            | Item::Notification(_)
+            | Item::Unreadable(_)
+            | Item::Product(_)
+            | Item::Receipt(_)
+            | Item::ListedSlot(_) => {}
         }
     }
     messages
 }
 
+const fn wake(resource: Resource, event: EventId) -> Message {
+    Message::Work(WorkMessage { work: Work::Wake { resource, after: None }, event, attempt: 0 })
+}
+
 fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<Message>) {
-    let (name, missing, reason) = match &event.told {
+    let (mut missing, mut lacks, mut reason) = (None, None, None);
+    let name = match &event.told {
         Told::OrderPlaced => {
-            let work = Work::Advance { order: order.id, customer: order.customer };
+            let (skus, slot) = (order.skus(), order.slot);
+            let work = Work::Advance { order: order.id, customer: order.customer, skus, slot };
             messages.push(Message::Work(WorkMessage { work, event: id, attempt: 0 }));
-            ("order.placed", None, None)
+            "order.placed"
         }
-        Told::OrderPaid { .. } => ("order.paid", None, None),
-        Told::OrderWaiting { lacks: Lack::Money { missing } } => ("order.waiting", Some(*missing), None),
-        Told::OrderStalled => ("order.stalled", None, None),
-        Told::OrderCompleted => ("order.completed", None, None),
-        Told::OrderCancelled { reason } => ("order.cancelled", None, Some(*reason)),
-        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => return,
+        Told::OrderPaid { .. } => "order.paid",
+        Told::OrderWaiting { lacks: lack } => {
+            match *lack {
+                Lack::Money { missing: amount } => missing = Some(amount),
+                Lack::Stock { sku, missing } => lacks = Some(PublicLack::Stock { sku, missing }),
+                Lack::Delivery => lacks = Some(PublicLack::Delivery { slot: order.slot() }),
+            }
+            "order.waiting"
+        }
+        Told::OrderStalled => "order.stalled",
+        Told::OrderReserved => "order.reserved",
+        Told::OrderBooked => "order.booked",
+        Told::OrderAccepted { .. } => "order.accepted",
+        Told::OrderCompleted => "order.completed",
+        Told::OrderReleased => "order.released",
+        Told::OrderRefunded { .. } => "order.refunded",
+        Told::OrderCancelled { reason: why } => {
+            reason = Some(*why);
+            "order.cancelled"
+        }
+        Told::AccountOpened
+        | Told::MoneyDeposited { .. }
+        | Told::MoneyAvailable
+        | Told::StockReceived { .. }
+        | Told::StockAvailable
+        | Told::SlotAvailable => return,
     };
     if let Some((transition, text)) = notices::words(order, &event.told) {
         messages.push(Message::Notice(Notification {
@@ -224,15 +305,16 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
         currency: order.currency,
         missing: missing.map(decimal),
         reason,
+        lacks,
     };
-    messages.push(public(name, id, event.at, order.customer, detail));
+    messages.push(public(name, id, event.at, Some(order.customer), detail));
 }
 
 fn public(
     detail_type: &'static str,
     id: EventId,
     at: Timestamp,
-    customer: CustomerId,
+    customer: Option<CustomerId>,
     detail: PublicDetail,
 ) -> Message {
     Message::Public(PublicEvent { detail_type, occurred_at: at, version: 1, id, at: at.to_string(), customer, detail })

@@ -37,6 +37,10 @@ impl Amount {
         self.0.checked_add(other.0).map(Self)
     }
 
+    pub fn checked_mul(self, times: u32) -> Option<Self> {
+        self.0.checked_mul(times.into()).map(Self)
+    }
+
     /// `None` where the result would be below zero.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).and_then(Self::from_minor)

@@ -1,7 +1,8 @@
 //! The words in which people are told what became of their orders.
 
+use crate::Amount;
 use crate::events::Told;
-use crate::orders::{CancelReason, Lack, Order};
+use crate::orders::{CancelReason, Lack, Order, Step};
 
 /// Whether there are words for it.
 pub const fn is_told(told: &Told) -> bool {
@@ -9,52 +10,99 @@ pub const fn is_told(told: &Told) -> bool {
         Told::OrderPaid { .. }
         | Told::OrderWaiting { .. }
         | Told::OrderStalled
+        | Told::OrderReserved
         | Told::OrderCompleted
+        | Told::OrderRefunded { .. }
         | Told::OrderCancelled { .. } => true,
-        Told::OrderPlaced | Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => false,
+        // That it is handed over is told as its completion, that its goods are back as its cancellation.
+        Told::OrderPlaced
+        | Told::OrderBooked
+        | Told::OrderAccepted { .. }
+        | Told::OrderReleased
+        | Told::AccountOpened
+        | Told::MoneyDeposited { .. }
+        | Told::MoneyAvailable
+        | Told::StockReceived { .. }
+        | Told::StockAvailable
+        | Told::SlotAvailable => false,
     }
 }
 
-/// The name of the transition and the sentence for it; `None` where the customer has nothing to learn.
+/// The name of the transition and the sentence for it; `None` where the customer has nothing to learn. From what never
+/// changes of an order, so that it is the same whenever it is said.
 pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
     let currency = order.currency;
-    match told {
-        Told::OrderPaid { balance } => Some((
+    let decimal = |amount: Amount| amount.to_decimal(currency);
+    let (transition, words) = match told {
+        Told::OrderPaid { balance } => (
             "paid",
             format!(
                 "Your order is paid: {} {currency} from your balance, which is now {}",
-                order.amount.to_decimal(currency),
-                balance.to_decimal(currency)
+                decimal(order.amount),
+                decimal(*balance)
             ),
-        )),
-        Told::OrderWaiting { lacks: Lack::Money { missing } } => {
-            Some(("waiting", format!("Payment is not possible: {} is missing", missing.to_decimal(currency))))
+        ),
+        Told::OrderWaiting { lacks } => ("waiting", waits(order, *lacks)),
+        Told::OrderStalled => {
+            ("stalled", "Your order is taking longer than usual; nothing is lost and it is tried again".to_owned())
         }
-        Told::OrderStalled => Some((
-            "stalled",
-            "Your order is taking longer than usual; nothing is lost and it is tried again".to_owned(),
-        )),
-        Told::OrderCompleted => Some(("completed", "Your order is completed".to_owned())),
-        Told::OrderCancelled { reason: CancelReason::Unpaid } => Some((
-            "cancelled",
+        Told::OrderReserved => ("reserved", "Your order is reserved".to_owned()),
+        Told::OrderCompleted if order.plan.contains(&Step::Delivery) => {
+            ("completed", "Your order was handed to delivery".to_owned())
+        }
+        Told::OrderCompleted => ("completed", "Your order is completed".to_owned()),
+        Told::OrderRefunded { balance } => (
+            "refunded",
             format!(
-                "Your order is cancelled: your balance does not cover {} {currency}",
-                order.amount.to_decimal(currency)
+                "{} {currency} of your order is back on your balance, which is now {}",
+                decimal(order.amount),
+                decimal(*balance)
             ),
-        )),
-        Told::OrderCancelled { reason: CancelReason::Deadline } => {
-            Some(("cancelled", "Your order is cancelled: it waited as long as it could".to_owned()))
+        ),
+        Told::OrderCancelled { reason } => ("cancelled", format!("Your order is cancelled: {}", why(order, *reason))),
+        Told::OrderPlaced
+        | Told::OrderBooked
+        | Told::OrderAccepted { .. }
+        | Told::OrderReleased
+        | Told::AccountOpened
+        | Told::MoneyDeposited { .. }
+        | Told::MoneyAvailable
+        | Told::StockReceived { .. }
+        | Told::StockAvailable
+        | Told::SlotAvailable => return None,
+    };
+    Some((transition, words))
+}
+
+fn waits(order: &Order, lacks: Lack) -> String {
+    match lacks {
+        Lack::Money { missing } => {
+            format!("Payment is not possible: {} is missing", missing.to_decimal(order.currency))
         }
-        Told::OrderPlaced | Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => None,
+        Lack::Stock { sku, missing } => format!("Your order waits for stock: {missing} of {sku} is missing"),
+        Lack::Delivery => format!("Your order waits for a courier: slot {} has no room", order.slot()),
+    }
+}
+
+fn why(order: &Order, reason: CancelReason) -> String {
+    match reason {
+        CancelReason::Unpaid => {
+            let currency = order.currency;
+            format!("your balance does not cover {} {currency}", order.amount.to_decimal(currency))
+        }
+        CancelReason::Unavailable => "not all of its goods are in stock".to_owned(),
+        CancelReason::Undeliverable => format!("no courier has room for it in slot {}", order.slot()),
+        CancelReason::Deadline => "it waited as long as it could".to_owned(),
+        CancelReason::Requested => "you asked for it".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId};
+    use crate::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku};
     use crate::orders::{IfLacking, OrderState};
-    use crate::{Amount, Currency, Timestamp};
+    use crate::{Currency, Timestamp};
 
     #[test]
     fn what_is_told_has_words_and_what_is_not_has_none() {
@@ -67,12 +115,18 @@ mod tests {
             currency: Currency::from_code("EUR").unwrap(),
             description: None,
             if_unpaid: IfLacking::Wait,
+            if_unavailable: IfLacking::Wait,
+            if_undeliverable: IfLacking::Wait,
+            lines: Vec::new(),
+            slot: None,
             placed_at: Timestamp::from_millis(0),
             fingerprint: Fingerprint::of("r", &[]),
             renderer: 1,
             plan: Vec::new(),
             state: OrderState::Completed,
             charged: Amount::ZERO,
+            reserved: false,
+            delivery: None,
             waiting_for: None,
             parked: None,
             stalls: 0,
@@ -88,11 +142,26 @@ mod tests {
             Told::OrderPaid { balance },
             Told::OrderWaiting { lacks: Lack::Money { missing: balance } },
             Told::OrderStalled,
+            Told::OrderWaiting { lacks: Lack::Stock { sku: Sku::parse("tea").unwrap(), missing: 2 } },
+            Told::OrderWaiting { lacks: Lack::Delivery },
+            Told::OrderReserved,
+            Told::OrderBooked,
+            Told::OrderAccepted { courier: customer },
             Told::OrderCompleted,
+            Told::OrderReleased,
+            Told::OrderRefunded { balance },
             Told::OrderCancelled { reason: CancelReason::Unpaid },
+            Told::OrderCancelled { reason: CancelReason::Unavailable },
+            Told::OrderCancelled { reason: CancelReason::Undeliverable },
             Told::OrderCancelled { reason: CancelReason::Deadline },
+            Told::OrderCancelled { reason: CancelReason::Requested },
+            Told::StockReceived { receipt: ReceiptId::of(&customer, &key), quantity: 1, on_hand: 1 },
+            Told::StockAvailable,
+            Told::SlotAvailable,
         ] {
-            assert_eq!(is_told(&told), words(&order, &told).is_some(), "{told:?}");
+            let words = words(&order, &told);
+            assert_eq!(is_told(&told), words.is_some(), "{told:?}");
+            assert!(words.is_none_or(|(_, text)| !text.ends_with('.') && text.len() < 120), "{told:?}");
         }
     }
 }

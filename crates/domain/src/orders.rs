@@ -1,6 +1,11 @@
-//! The order's way: placed, paid from the balance and completed; or waiting for what it lacks until that comes; or
-//! cancelled. The order is its own idempotency record and its own inbox: whatever arrives late, twice or out of order
-//! finds it past that step and is done.
+//! The order's way: placed, then paid from the balance, reserved from the stock and handed to delivery as its plan says,
+//! as far as it can go in one commit; or waiting for what it lacks until that comes; or cancelled, with everything given
+//! back. The order is its own idempotency record and its own inbox: whatever arrives late, twice or out of order finds it
+//! past that step and is done.
+
+mod delivery;
+mod reservation;
+mod undoing;
 
 use std::fmt;
 
@@ -9,9 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::{self, Account, Cause, Missing, RENDERER, SystemAccount};
 use crate::books::{Draft, Halt, Key, Version};
 use crate::events::{EventId, Told};
-use crate::ids::{CustomerId, Fingerprint, OrderId};
+use crate::goods::{Line, Lines};
+use crate::ids::{CustomerId, Fingerprint, OrderId, Sku, SlotId};
+use crate::slots::Slot;
 use crate::text::Description;
 use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
+
+pub use delivery::accept;
+pub use undoing::cancel;
 
 /// An order and all that was ever decided about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +34,16 @@ pub struct Order {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Description>,
     pub if_unpaid: IfLacking,
+    #[serde(default, skip_serializing_if = "IfLacking::is_wait")]
+    pub if_unavailable: IfLacking,
+    #[serde(default, skip_serializing_if = "IfLacking::is_wait")]
+    pub if_undeliverable: IfLacking,
+    /// What it is for, if it is for goods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
+    /// When the goods are to be handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotId>,
     #[serde(rename = "created_at")]
     pub placed_at: Timestamp,
     pub fingerprint: Fingerprint,
@@ -32,6 +52,11 @@ pub struct Order {
     pub state: OrderState,
     /// What was taken from the balance and not given back.
     pub charged: Amount,
+    /// Its goods were taken from the stock and not given back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reserved: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<WaitingFor>,
     /// Where its waiting item stands. One exists exactly while this says so.
@@ -51,6 +76,8 @@ pub struct Order {
 #[serde(rename_all = "snake_case")]
 pub enum OrderState {
     AwaitingPayment,
+    AwaitingStock,
+    AwaitingDelivery,
     Completed,
     Cancelled,
 }
@@ -60,12 +87,26 @@ pub enum OrderState {
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     Payment,
+    Stock,
+    Delivery,
+}
+
+/// How an order was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// It has a place in its slot.
+    Booked,
+    /// A courier took it, whose slot had no room.
+    Accepted,
 }
 
 /// What moves an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {
     Pay,
+    Reserve,
+    HandOver,
     Park,
     Stall,
     Cancel,
@@ -80,11 +121,26 @@ pub enum IfLacking {
     Cancel,
 }
 
+impl IfLacking {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    const fn is_wait(&self) -> bool {
+        matches!(self, Self::Wait)
+    }
+}
+
 /// Something that an order can lack, and what made it lack it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum Lack {
-    Money { missing: Amount },
+    Money {
+        missing: Amount,
+    },
+    Stock {
+        sku: Sku,
+        missing: u32,
+    },
+    /// Its slot has no room.
+    Delivery,
 }
 
 /// What an order says it waits for.
@@ -94,12 +150,17 @@ pub struct WaitingFor {
     pub since: Timestamp,
     /// When the waiting ends, whatever comes.
     pub until: Timestamp,
+    /// When it would end if its slot did not begin before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     Money,
+    Stock,
+    Delivery,
     /// It could not be processed, and is looked at again after a pause.
     Stalled,
 }
@@ -109,8 +170,14 @@ pub enum What {
 pub enum CancelReason {
     /// It was not to wait for money.
     Unpaid,
+    /// It was not to wait for its goods.
+    Unavailable,
+    /// It was not to wait for room in its slot, or the slot has begun without it.
+    Undeliverable,
     /// It waited as long as it may.
     Deadline,
+    /// Its customer wanted it so.
+    Requested,
 }
 
 /// One transition on the timeline.
@@ -129,9 +196,11 @@ pub struct Passage {
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
     Account(CustomerId),
+    Stock(Sku),
+    Slot(SlotId),
 }
 
-/// That an order waits under a resource, oldest first.
+/// That an order waits under a resource, oldest first; with what it may go on with, to be loaded at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     pub resource: Resource,
@@ -139,6 +208,10 @@ pub struct Waiting {
     pub placed_at: Timestamp,
     pub order: OrderId,
     pub customer: CustomerId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skus: Vec<Sku>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<SlotId>,
 }
 
 /// A move that this state does not know. A flaw in the code that made it, never in a request.
@@ -159,7 +232,30 @@ impl Resource {
     pub const fn key(self) -> Key {
         match self {
             Self::Account(customer) => Key::Account(customer),
+            Self::Stock(sku) => Key::Stock(sku),
+            Self::Slot(slot) => Key::Slot(slot),
         }
+    }
+
+    /// What lacks where this is waited for.
+    pub const fn what(self) -> What {
+        match self {
+            Self::Account(_) => What::Money,
+            Self::Stock(_) => What::Stock,
+            Self::Slot(_) => What::Delivery,
+        }
+    }
+}
+
+/// Everything that an order may take or give back on its way, so that one read brings it all.
+pub fn ways(customer: CustomerId, skus: &[Sku], slot: Option<SlotId>) -> impl Iterator<Item = Key> {
+    let goods = skus.iter().copied().map(Key::Stock);
+    std::iter::once(Key::Account(customer)).chain(goods).chain(slot.map(Key::Slot))
+}
+
+impl Waiting {
+    pub fn ways(&self) -> impl Iterator<Item = Key> {
+        ways(self.customer, &self.skus, self.slot)
     }
 }
 
@@ -167,6 +263,8 @@ impl fmt::Display for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Account(customer) => write!(f, "account#{customer}"),
+            Self::Stock(sku) => write!(f, "sku#{sku}"),
+            Self::Slot(slot) => write!(f, "slot#{slot}"),
         }
     }
 }
@@ -176,8 +274,10 @@ impl OrderState {
     pub fn after(self, made: Move, plan: &[Step]) -> Result<Self, IllegalMove> {
         match (self, made) {
             (Self::AwaitingPayment, Move::Pay) => Ok(Self::past(Step::Payment, plan)),
-            (Self::AwaitingPayment, Move::Park | Move::Stall) => Ok(self),
-            (Self::AwaitingPayment, Move::Cancel) => Ok(Self::Cancelled),
+            (Self::AwaitingStock, Move::Reserve) => Ok(Self::past(Step::Stock, plan)),
+            (Self::AwaitingDelivery, Move::HandOver) => Ok(Self::past(Step::Delivery, plan)),
+            (state, Move::Park | Move::Stall) if !state.has_ended() => Ok(state),
+            (state, Move::Cancel) if !state.has_ended() => Ok(Self::Cancelled),
             (state, made) => Err(IllegalMove { state, made }),
         }
     }
@@ -190,6 +290,8 @@ impl OrderState {
     pub fn before(plan: &[Step]) -> Self {
         match plan.first() {
             Some(Step::Payment) => Self::AwaitingPayment,
+            Some(Step::Stock) => Self::AwaitingStock,
+            Some(Step::Delivery) => Self::AwaitingDelivery,
             None => Self::Completed,
         }
     }
@@ -202,6 +304,8 @@ impl OrderState {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AwaitingPayment => "awaiting_payment",
+            Self::AwaitingStock => "awaiting_stock",
+            Self::AwaitingDelivery => "awaiting_delivery",
             Self::Completed => "completed",
             Self::Cancelled => "cancelled",
         }
@@ -215,6 +319,15 @@ impl Order {
 
     pub const fn waiting_key(&self, resource: Resource) -> Key {
         Key::Waiting(resource, self.placed_at, self.id)
+    }
+
+    /// Where its goods are to be handed over.
+    pub fn slot(&self) -> SlotId {
+        self.slot.unwrap_or_else(SlotId::standard)
+    }
+
+    pub fn skus(&self) -> Vec<Sku> {
+        self.lines.iter().map(|line| line.sku).collect()
     }
 
     fn moved(&mut self, made: Move) {
@@ -240,9 +353,40 @@ impl Order {
         Ok(())
     }
 
+    /// Puts the order into the queue under a resource, out of the one that it may stand in.
+    fn take_place(&mut self, draft: &mut Draft<'_>, resource: Resource) -> Result<(), Halt> {
+        if let Some(left) = self.parked.replace(resource) {
+            draft.delete(self.waiting_key(left))?;
+        }
+        draft.insert(Waiting {
+            resource,
+            placed_at: self.placed_at,
+            order: self.id,
+            customer: self.customer,
+            skus: self.skus(),
+            slot: self.slot,
+        })
+    }
+
     fn waits_until(&self, now: Timestamp, terms: &Terms) -> Timestamp {
         let waiting = self.waiting_for.filter(|_| !planted!(DeadlineMoves));
         waiting.map_or_else(|| now.after(terms.wait), |waiting| waiting.until)
+    }
+
+    /// Whether the last that was told of it, but that it stalled, is that it lacks this.
+    fn says_that_it_lacks(&self, what: What) -> bool {
+        let last = self.timeline.iter().rev().map(|passage| &passage.told).find(|told| **told != Told::OrderStalled);
+        matches!(last, Some(Told::OrderWaiting { lacks }) if lacks.what() == what)
+    }
+}
+
+impl Lack {
+    pub const fn what(self) -> What {
+        match self {
+            Self::Money { .. } => What::Money,
+            Self::Stock { .. } => What::Stock,
+            Self::Delivery => What::Delivery,
+        }
     }
 }
 
@@ -257,13 +401,73 @@ impl Passage {
 pub struct PlaceOrder {
     pub id: OrderId,
     pub customer: CustomerId,
-    pub amount: Amount,
+    pub wanted: Wanted,
     pub description: Option<Description>,
     pub if_unpaid: IfLacking,
     pub fingerprint: Fingerprint,
 }
 
-/// Takes an order, once for each key.
+/// What an order is for.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// It is kept elsewhere; only the money moves here.
+    Amount(Amount),
+    Goods(Goods),
+}
+
+/// Goods, and how they are to come.
+#[derive(Clone, Debug)]
+pub struct Goods {
+    pub lines: Lines,
+    /// `None` is the slot of who names none.
+    pub slot: Option<SlotId>,
+    /// Stock is taken before the money.
+    pub reserve_first: bool,
+    pub if_unavailable: IfLacking,
+    pub if_undeliverable: IfLacking,
+}
+
+impl Wanted {
+    /// An amount or goods: one of the two.
+    pub fn of(amount: Option<Amount>, goods: Option<Goods>) -> Result<Self, Refusal> {
+        match (amount, goods) {
+            (Some(amount), None) => Ok(Self::Amount(amount)),
+            (None, Some(goods)) => Ok(Self::Goods(goods)),
+            (None, None) | (Some(_), Some(_)) => Err(Refusal::AmountOrLines),
+        }
+    }
+}
+
+impl Goods {
+    fn plan(&self) -> Vec<Step> {
+        let (first, second) =
+            if self.reserve_first { (Step::Stock, Step::Payment) } else { (Step::Payment, Step::Stock) };
+        vec![first, second, Step::Delivery]
+    }
+
+    /// A slot that is named is there, and has not begun. That of who names none may be opened later.
+    fn bookable(&self, draft: &Draft<'_>, now: Timestamp) -> Result<SlotId, Halt> {
+        let standard = SlotId::standard();
+        let Some(id) = self.slot.filter(|id| *id != standard) else { return Ok(standard) };
+        let slot = draft.glance::<Slot>(Key::Slot(id))?.ok_or(Refusal::SlotUnknown { slot: id })?;
+        if slot.has_begun(now) { Err(Refusal::SlotHasBegun { slot: id }.into()) } else { Ok(id) }
+    }
+}
+
+impl PlaceOrder {
+    /// What is to be loaded for an order of goods. The order too: whether its key was used comes before any check that
+    /// depends on what else is there. Of a plain amount it may be presumed absent.
+    pub fn needs(&self) -> Vec<Key> {
+        let mut keys = vec![Key::Order(self.id)];
+        if let Wanted::Goods(goods) = &self.wanted {
+            keys.extend(goods.lines.skus().map(Key::Product));
+            keys.extend(goods.slot.map(Key::Slot));
+        }
+        keys
+    }
+}
+
+/// Takes an order, once for each key. What goods cost is read from the catalogue and holds from then on.
 pub fn place(
     draft: &mut Draft<'_>,
     command: &PlaceOrder,
@@ -276,20 +480,34 @@ pub fn place(
     if let Some(placed) = draft.get::<Order>(Key::Order(command.id))?.filter(is_alive) {
         return accounts::replay(placed.fingerprint == command.fingerprint, placed);
     }
-    let plan = vec![Step::Payment];
+    let plain = (vec![Step::Payment], None, IfLacking::Wait, IfLacking::Wait);
+    let (lines, amount, (plan, slot, if_unavailable, if_undeliverable)) = match &command.wanted {
+        Wanted::Amount(amount) => (Vec::new(), *amount, plain),
+        Wanted::Goods(goods) => {
+            let (lines, amount) = goods.lines.priced(draft, terms)?;
+            let slot = goods.bookable(draft, now)?;
+            (lines, amount, (goods.plan(), Some(slot), goods.if_unavailable, goods.if_undeliverable))
+        }
+    };
     let mut order = Order {
         id: command.id,
         customer: command.customer,
-        amount: command.amount,
+        amount,
         currency: terms.currency,
         description: command.description.clone(),
         if_unpaid: command.if_unpaid,
+        if_unavailable,
+        if_undeliverable,
+        lines,
+        slot,
         placed_at: now,
         fingerprint: command.fingerprint,
         renderer: RENDERER,
         state: OrderState::before(&plan),
         plan,
         charged: Amount::ZERO,
+        reserved: false,
+        delivery: None,
         waiting_for: None,
         parked: None,
         stalls: 0,
@@ -318,6 +536,8 @@ pub fn advance(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms
     while !order.state.has_ended() {
         let stepped = match order.state {
             OrderState::AwaitingPayment => pay(draft, &mut order, now)?,
+            OrderState::AwaitingStock => reservation::reserve(draft, &mut order, now)?,
+            OrderState::AwaitingDelivery => delivery::book(draft, &mut order, now)?,
             OrderState::Completed | OrderState::Cancelled => break,
         };
         match stepped {
@@ -360,43 +580,47 @@ fn pay(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<Resul
     Ok(Ok(()))
 }
 
-/// What becomes of an order that lacks something: it is cancelled, parked, or goes on waiting as it did.
+/// What becomes of an order that lacks something: it is cancelled, parked, moved to where it now has to wait, or goes on
+/// waiting as it did.
 fn lacking(draft: &mut Draft<'_>, mut order: Order, lack: Lack, now: Timestamp, terms: &Terms) -> Result<bool, Halt> {
-    let (what, resource, if_lacking) = match lack {
-        Lack::Money { .. } => (What::Money, Resource::Account(order.customer), order.if_unpaid),
+    let (resource, if_lacking, reason) = match lack {
+        Lack::Money { .. } => (Resource::Account(order.customer), order.if_unpaid, CancelReason::Unpaid),
+        Lack::Stock { sku, .. } => (Resource::Stock(sku), order.if_unavailable, CancelReason::Unavailable),
+        Lack::Delivery => (Resource::Slot(order.slot()), order.if_undeliverable, CancelReason::Undeliverable),
     };
-    if if_lacking == IfLacking::Cancel {
-        cancel(draft, order, CancelReason::Unpaid, now)?;
+    let closes_at = match resource {
+        Resource::Slot(slot) => draft.get::<Slot>(Key::Slot(slot))?.and_then(|slot| slot.closes_at()),
+        Resource::Account(_) | Resource::Stock(_) => None,
+    };
+    if if_lacking == IfLacking::Cancel || closes_at.is_some_and(|closes| closes <= now) {
+        undoing::end(draft, order, reason, now)?;
         return Ok(true);
     }
-    let until = order.waits_until(now, terms);
+    let what = lack.what();
+    let waited = order.waiting_for.filter(|waiting| waiting.what == what);
+    let deadline = order.waiting_for.and_then(|waiting| waiting.deadline);
+    let deadline = deadline.unwrap_or_else(|| order.waits_until(now, terms));
+    let until = closes_at.map_or(deadline, |closes| deadline.min(closes));
     let waits_there = order.parked == Some(resource);
-    if waits_there && order.waiting_for.is_some_and(|waiting| waiting.what == what) {
+    if waits_there && waited.is_some_and(|waiting| waiting.until == until) {
         return Ok(false);
     }
     order.moved(Move::Park);
-    order.waiting_for = Some(WaitingFor { what, since: now, until });
+    if !waits_there {
+        order.take_place(draft, resource)?;
+    }
+    let since = waited.map_or(now, |waiting| waiting.since);
+    let deadline = (deadline != until).then_some(deadline);
+    order.waiting_for = Some(WaitingFor { what, since, until, deadline });
     order.stalls = 0;
     order.look_at = Some(until);
-    if waits_there {
-        // It was stalled and is not any more; that it waits was told before.
+    if order.says_that_it_lacks(what) {
+        // It was stalled and is not any more, or waits elsewhere for the same step; that it waits was told before.
         draft.put(order)?;
-        return Ok(true);
+    } else {
+        order.pass(draft, Told::OrderWaiting { lacks: lack }, now)?;
     }
-    order.parked = Some(resource);
-    let waiting = Waiting { resource, placed_at: order.placed_at, order: order.id, customer: order.customer };
-    draft.insert(waiting)?;
-    order.pass(draft, Told::OrderWaiting { lacks: lack }, now)?;
     Ok(true)
-}
-
-/// Ends an order and gives back what it took. Here that is nothing: an order that was charged has completed.
-fn cancel(draft: &mut Draft<'_>, mut order: Order, reason: CancelReason, now: Timestamp) -> Result<(), Halt> {
-    assert!(order.charged.is_zero(), "order {} is not cancelled with money in it", order.id);
-    order.moved(Move::Cancel);
-    order.leave_queue(draft)?;
-    order.look_at = None;
-    order.pass(draft, Told::OrderCancelled { reason }, now)
 }
 
 /// The look that every order gets which has not ended: it goes on if it can, and only then what is due ends.
@@ -410,7 +634,7 @@ pub fn look(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) -
     }
     let Some(waiting) = order.waiting_for else { return Ok(Advanced::Unchanged) };
     if waiting.until <= now {
-        cancel(draft, order, CancelReason::Deadline, now)?;
+        undoing::end(draft, order, CancelReason::Deadline, now)?;
     } else {
         draft.put(Order { look_at: Some(waiting.until), ..order })?;
     }
@@ -434,7 +658,8 @@ pub fn stall(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) 
         Some(waiting) if waiting.what == What::Stalled => draft.put(order)?,
         _ => {
             let until = if planted!(StallEndsWaiting) { next } else { until };
-            order.waiting_for = Some(WaitingFor { what: What::Stalled, since: now, until });
+            let deadline = order.waiting_for.and_then(|waiting| waiting.deadline);
+            order.waiting_for = Some(WaitingFor { what: What::Stalled, since: now, until, deadline });
             order.pass(draft, Told::OrderStalled, now)?;
         }
     }
@@ -449,4 +674,9 @@ pub fn seen_by(customer: &CustomerId, order: Option<Order>) -> Result<Order, Ref
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -3,10 +3,12 @@
 //! An [`Audit`] is shown every item once, in any order but that the items of one account come as they are sorted: the
 //! account, then its entries. It holds all of it and says in the end where it disagrees. Where there is more than fits
 //! into memory, its parts do the same in pieces: an [`AccountRun`] judges one account as it goes by, a [`Sketch`] tells
-//! which orders and deposits are suspect, and [`Subjects`] judges just those. A [`watch::Watch`] judges each commit as it
-//! comes. Nothing here reads a table or mends anything.
+//! which orders and deposits are suspect, and [`Subjects`] judges just those; [`Shelves`] sum up stock and slots. A
+//! [`watch::Watch`] judges each commit as it comes. Nothing here reads a table or mends anything.
 
 mod account;
+mod goods;
+mod held;
 mod sketch;
 mod subjects;
 pub mod watch;
@@ -15,12 +17,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use account::{AccountRun, Funds, Totals};
+pub use goods::Shelves;
+pub use held::{Supply, idles};
 pub use sketch::{BUCKETS_BITS, Sketch, Suspects};
 pub use subjects::{Subject, Subjects, Until};
 
 use crate::books::{Item, Version};
 use crate::ids::CustomerId;
-use crate::orders::{OrderState, What};
+use crate::orders::{OrderState, Resource, What};
 use crate::{Currency, Millis, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,16 +33,18 @@ pub enum Promise {
     Conservation,
     NothingLost,
     OnceTold,
+    NoOversell,
     NoIdling,
     EveryoneTheirOwn,
 }
 
 impl Promise {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::OneCharge,
         Self::Conservation,
         Self::NothingLost,
         Self::OnceTold,
+        Self::NoOversell,
         Self::NoIdling,
         Self::EveryoneTheirOwn,
     ];
@@ -49,6 +55,7 @@ impl Promise {
             Self::Conservation => "conservation",
             Self::NothingLost => "nothing_lost",
             Self::OnceTold => "once_told",
+            Self::NoOversell => "no_oversell",
             Self::NoIdling => "no_idling",
             Self::EveryoneTheirOwn => "everyone_their_own",
         }
@@ -56,10 +63,11 @@ impl Promise {
 
     pub const fn says(self) -> &'static str {
         match self {
-            Self::OneCharge => "an order is charged at most once, and only if it completes",
+            Self::OneCharge => "an order is charged at most once, and what is cancelled is given back",
             Self::Conservation => "balances are the sum of their numbered entries, and all accounts sum to zero",
             Self::NothingLost => "every order has ended or has a time at which someone looks at it next",
             Self::OnceTold => "each transition is told to its customer once",
+            Self::NoOversell => "no stock is held twice, and no slot is booked past its capacity",
             Self::NoIdling => "nobody waits for what is there",
             Self::EveryoneTheirOwn => "nothing moves or tells what is another's",
         }
@@ -93,6 +101,9 @@ pub struct Report {
     pub stalled: usize,
     pub deposits: usize,
     pub notifications: usize,
+    pub products: usize,
+    pub receipts: usize,
+    pub slots: usize,
     /// Messages that nobody could read. Nothing is lost with them, but a person should look.
     pub unreadable: usize,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
@@ -119,7 +130,7 @@ impl Report {
                 *self.orders.entry(order.state).or_default() += 1;
                 match order.waiting_for.map(|waiting| waiting.what) {
                     Some(What::Stalled) => self.stalled += 1,
-                    Some(What::Money) => self.waiting += 1,
+                    Some(What::Money | What::Stock | What::Delivery) => self.waiting += 1,
                     None => {}
                 }
                 (order.timeline.last().map(|passage| passage.at), Some(order.currency))
@@ -132,7 +143,20 @@ impl Report {
                 self.unreadable += 1;
                 (None, None)
             }
-            Item::Waiting(_) => (None, None),
+            Item::Product(product) => {
+                self.products += 1;
+                (None, Some(product.currency))
+            }
+            Item::Stock(stock) => (Some(stock.changed_at), None),
+            Item::Receipt(receipt) => {
+                self.receipts += 1;
+                (Some(receipt.created_at), None)
+            }
+            Item::Slot(slot) => {
+                self.slots += 1;
+                (Some(slot.changed_at), None)
+            }
+            Item::Waiting(_) | Item::ListedSlot(_) => (None, None),
         };
         self.newest = self.newest.max(at);
         self.currency = self.currency.or(currency);
@@ -152,12 +176,18 @@ pub struct Audit {
     report: Report,
     accounts: BTreeMap<CustomerId, AccountRun>,
     subjects: Subjects,
+    shelves: Shelves,
+    /// What may be waited for, but accounts.
+    supplies: BTreeMap<Resource, Supply>,
 }
 
 impl Audit {
     pub fn see(&mut self, item: Item, version: Version) {
         self.report.count(&item);
+        self.shelves.see(&item);
         match item {
+            Item::Stock(stock) => _ = self.supplies.insert(Resource::Stock(stock.sku), Supply::Stock(stock)),
+            Item::Slot(slot) => _ = self.supplies.insert(Resource::Slot(slot.id), Supply::Slot(slot)),
             Item::Account(account) => self.account(account.customer).see_account(account),
             Item::Entry(entry) => {
                 self.account(entry.customer).see_entry(&entry);
@@ -178,10 +208,14 @@ impl Audit {
 
     /// Judges. What is younger than `grace` may still be on its way.
     pub fn finish(self, now: Timestamp, grace: Millis) -> Report {
-        let Self { mut report, accounts, subjects } = self;
+        let Self { mut report, accounts, subjects, shelves, supplies } = self;
         let settled = now.before(grace);
-        let funds = |customer: &CustomerId| accounts.get(customer).and_then(AccountRun::funds);
-        report.findings.extend(subjects.judge(funds, settled).into_values().flatten());
+        let supply = |resource: &Resource| match resource {
+            Resource::Account(customer) => accounts.get(customer).and_then(AccountRun::funds).map(Supply::Account),
+            Resource::Stock(_) | Resource::Slot(_) => supplies.get(resource).copied(),
+        };
+        report.findings.extend(subjects.judge(supply, settled).into_values().flatten());
+        report.findings.extend(shelves.judge());
         let mut totals = Totals::default();
         for run in accounts.into_values() {
             totals.add(&run.totals());

@@ -1,7 +1,10 @@
 //! Why something was not done. A flat vocabulary whose codes are stable on the wire: clients match on them.
 
-use crate::Currency;
-use crate::text::Description;
+use crate::goods::{Lines, Stock};
+use crate::ids::{Sku, SlotId};
+use crate::orders::OrderState;
+use crate::text::{Description, ProductName};
+use crate::{Currency, ids};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -35,6 +38,61 @@ pub enum Refusal {
     AccountNotFound,
     #[error("There is no such order.")]
     OrderNotFound,
+    #[error("A sku is 1 to {} letters (A to Z, a to z), digits, dots, hyphens and underscores.", ids::LONGEST_NAME)]
+    SkuMalformed,
+    #[error("There is no such sku; put it into the catalogue with PUT /stock/{{sku}}.")]
+    SkuNotFound,
+    #[error("{sku} is not in the catalogue; GET /stock lists what is.")]
+    SkuUnknown { sku: Sku },
+    #[error("{sku} is in two lines; put the quantities into one.")]
+    SkuTwice { sku: Sku },
+    #[error("A quantity is a whole number, such as 2.")]
+    QuantityMalformed,
+    #[error("The quantity must be more than zero.")]
+    QuantityNotPositive,
+    #[error("A quantity is at most {}.", u32::MAX)]
+    QuantityTooLarge,
+    #[error("No more than {} pieces are kept of one sku.", Stock::MOST)]
+    StockTooLarge,
+    #[error("An order has an amount, or lines of sku and quantity: one of the two.")]
+    AmountOrLines,
+    #[error("There are no lines; an order has 1 to {}.", Lines::MOST)]
+    LinesEmpty,
+    #[error("An order has at most {} lines; place two orders.", Lines::MOST)]
+    TooManyLines,
+    #[error("slot, reserve_first, if_unavailable and if_undeliverable go with lines only.")]
+    OnlyWithLines,
+    #[error("if_unavailable is \"wait\" or \"cancel\".")]
+    IfUnavailableUnknown,
+    #[error("if_undeliverable is \"wait\" or \"cancel\".")]
+    IfUndeliverableUnknown,
+    #[error("A product's name is 1 to {} bytes.", ProductName::LONGEST)]
+    NameLength,
+    #[error("A product's name has no control characters.")]
+    NameHasControlCharacters,
+    #[error(
+        "A slot's id is 1 to {} letters (A to Z, a to z), digits, dots, hyphens and underscores.",
+        ids::LONGEST_NAME
+    )]
+    SlotIdMalformed,
+    #[error("There is no slot {slot}; GET /slots lists what there is.")]
+    SlotUnknown { slot: SlotId },
+    #[error("Slot {slot} has begun; take a later one.")]
+    SlotHasBegun { slot: SlotId },
+    #[error("A slot ends after it begins.")]
+    SlotTimesReversed,
+    #[error("A time is written as 2026-11-21T09:30:00Z, with milliseconds at most.")]
+    TimeMalformed,
+    #[error("A capacity is a whole number from 0 to {}.", u32::MAX)]
+    CapacityMalformed,
+    #[error("{booked} orders are booked in this slot; its capacity cannot be less.")]
+    CapacityBelowBooked { booked: u32 },
+    #[error("The order is {}; it cannot be cancelled any more.", state.name())]
+    TooLateToCancel { state: OrderState },
+    #[error("The order is {}; a courier takes one that is awaiting_delivery.", state.name())]
+    NotAwaitingDelivery { state: OrderState },
+    #[error("Its slot has room for the order, which goes there by itself.")]
+    SlotHasRoom,
 }
 
 macro_rules! codes {
@@ -69,4 +127,30 @@ codes! {
     Self::KeyUsedForAnotherRequest => "key_used_for_another_request",
     Self::AccountNotFound => "account_not_found",
     Self::OrderNotFound => "order_not_found",
+    Self::SkuMalformed => "sku_malformed",
+    Self::SkuNotFound => "sku_not_found",
+    Self::SkuUnknown { .. } => "sku_unknown",
+    Self::SkuTwice { .. } => "sku_twice",
+    Self::QuantityMalformed => "quantity_malformed",
+    Self::QuantityNotPositive => "quantity_not_positive",
+    Self::QuantityTooLarge => "quantity_too_large",
+    Self::StockTooLarge => "stock_too_large",
+    Self::AmountOrLines => "amount_or_lines",
+    Self::LinesEmpty => "lines_empty",
+    Self::TooManyLines => "too_many_lines",
+    Self::OnlyWithLines => "only_with_lines",
+    Self::IfUnavailableUnknown => "if_unavailable_unknown",
+    Self::IfUndeliverableUnknown => "if_undeliverable_unknown",
+    Self::NameLength => "name_length",
+    Self::NameHasControlCharacters => "name_has_control_characters",
+    Self::SlotIdMalformed => "slot_id_malformed",
+    Self::SlotUnknown { .. } => "slot_unknown",
+    Self::SlotHasBegun { .. } => "slot_has_begun",
+    Self::SlotTimesReversed => "slot_times_reversed",
+    Self::TimeMalformed => "time_malformed",
+    Self::CapacityMalformed => "capacity_malformed",
+    Self::CapacityBelowBooked { .. } => "capacity_below_booked",
+    Self::TooLateToCancel { .. } => "too_late_to_cancel",
+    Self::NotAwaitingDelivery { .. } => "not_awaiting_delivery",
+    Self::SlotHasRoom => "slot_has_room",
 }

@@ -28,6 +28,30 @@ impl Description {
     }
 }
 
+/// What the shop calls a product, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProductName(String);
+
+impl ProductName {
+    /// In bytes of UTF-8.
+    pub const LONGEST: usize = 200;
+
+    pub fn new(text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() || text.len() > Self::LONGEST {
+            Err(Refusal::NameLength)
+        } else if text.chars().any(char::is_control) {
+            Err(Refusal::NameHasControlCharacters)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +66,15 @@ mod tests {
         }
         assert!(Description::new(&"x".repeat(Description::LONGEST)).is_ok());
         assert_eq!(Description::new(&"x".repeat(Description::LONGEST + 1)), Err(Refusal::DescriptionTooLong));
+    }
+
+    #[test]
+    fn a_product_has_a_name() {
+        for kept in ["tea", " ", "Grüße 🫖", &"x".repeat(ProductName::LONGEST)] {
+            assert_eq!(ProductName::new(kept).unwrap().as_str(), kept);
+        }
+        assert_eq!(ProductName::new(""), Err(Refusal::NameLength));
+        assert_eq!(ProductName::new(&"x".repeat(ProductName::LONGEST + 1)), Err(Refusal::NameLength));
+        assert_eq!(ProductName::new("a\nb"), Err(Refusal::NameHasControlCharacters));
     }
 }

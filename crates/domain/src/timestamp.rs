@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
+
+use crate::Refusal;
 
 const FORMAT: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -44,6 +47,16 @@ impl Timestamp {
 
     pub const fn as_seconds(self) -> i64 {
         self.0.div_euclid(1_000)
+    }
+
+    /// Reads RFC 3339 with any offset. What is finer than a millisecond is refused, not cut off.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| Refusal::TimeMalformed)?;
+        if moment.nanosecond() % 1_000_000 != 0 {
+            return Err(Refusal::TimeMalformed);
+        }
+        let millis = i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).map_err(|_| Refusal::TimeMalformed)?;
+        if millis < 0 { Err(Refusal::TimeMalformed) } else { Ok(Self(millis)) }
     }
 
     #[must_use]
@@ -97,6 +110,18 @@ mod tests {
         assert_eq!(Timestamp::from_sortable("0000000000042"), Some(moment));
         for wrong in ["42", "+000000000042", "00000000000x2", ""] {
             assert_eq!(Timestamp::from_sortable(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_is_shown_and_never_rounded() {
+        let moment = Timestamp::from_millis(1_795_240_383_007);
+        for same in ["2026-11-21T05:53:03.007Z", "2026-11-21T07:53:03.007+02:00", "2026-11-21T05:53:03.007000Z"] {
+            assert_eq!(Timestamp::parse(same), Ok(moment), "{same}");
+        }
+        for wrong in ["", "2026-11-21", "2026-11-21T05:53:03", "2026-11-21T05:53:03.0071Z", "1969-12-31T23:59:59Z", "1"]
+        {
+            assert_eq!(Timestamp::parse(wrong), Err(Refusal::TimeMalformed), "{wrong}");
         }
     }
 }

@@ -26,6 +26,8 @@ fn story(text: &str) -> Ledger {
             let order = ledger.order(id);
             let waits = order.waiting_for.map(|waiting| match waiting.what {
                 What::Money => " waits for money",
+                What::Stock => " waits for stock",
+                What::Delivery => " waits for a courier",
                 What::Stalled => " stalled",
             });
             format!("{}{}", order.state.name(), waits.unwrap_or_default())
@@ -166,19 +168,30 @@ fn what_stalls_is_looked_at_again_after_a_pause_that_grows_and_ends_by_its_deadl
 
 #[test]
 fn every_move_in_every_state() {
-    use Move::{Cancel, Park, Pay, Stall};
-    use OrderState::{AwaitingPayment, Cancelled, Completed};
-    let plan = [Step::Payment];
-    let legal = [
-        ((AwaitingPayment, Pay), Completed),
-        ((AwaitingPayment, Park), AwaitingPayment),
-        ((AwaitingPayment, Stall), AwaitingPayment),
-        ((AwaitingPayment, Cancel), Cancelled),
+    use Move::{Cancel, HandOver, Park, Pay, Reserve, Stall};
+    use OrderState::{AwaitingDelivery, AwaitingPayment, AwaitingStock, Cancelled, Completed};
+    let goods = [Step::Payment, Step::Stock, Step::Delivery];
+    let reserve_first = [Step::Stock, Step::Payment, Step::Delivery];
+    let plans: [(&[Step], [OrderState; 3]); 3] = [
+        (&[Step::Payment], [Completed, Completed, Completed]),
+        (&goods, [AwaitingStock, AwaitingDelivery, Completed]),
+        (&reserve_first, [AwaitingDelivery, AwaitingPayment, Completed]),
     ];
-    for state in [AwaitingPayment, Completed, Cancelled] {
-        for made in [Pay, Park, Stall, Cancel] {
-            let expected = legal.iter().find(|(from, _)| *from == (state, made)).map(|(_, to)| *to);
-            assert_eq!(state.after(made, &plan).ok(), expected, "{state:?} {made:?}");
+    for (plan, [paid, reserved, handed_over]) in plans {
+        let steps = [
+            ((AwaitingPayment, Pay), paid),
+            ((AwaitingStock, Reserve), reserved),
+            ((AwaitingDelivery, HandOver), handed_over),
+        ];
+        let waiting = [AwaitingPayment, AwaitingStock, AwaitingDelivery].into_iter();
+        let waiting =
+            waiting.flat_map(|state| [((state, Park), state), ((state, Stall), state), ((state, Cancel), Cancelled)]);
+        let legal: Vec<_> = steps.into_iter().chain(waiting).collect();
+        for state in [AwaitingPayment, AwaitingStock, AwaitingDelivery, Completed, Cancelled] {
+            for made in [Pay, Reserve, HandOver, Park, Stall, Cancel] {
+                let expected = legal.iter().find(|(from, _)| *from == (state, made)).map(|(_, to)| *to);
+                assert_eq!(state.after(made, plan).ok(), expected, "{plan:?} {state:?} {made:?}");
+            }
         }
     }
 }

@@ -5,13 +5,19 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use domain::accounts::{Account, Entry};
 use domain::books::{Item, Key};
-use domain::orders::{IfLacking, Order, OrderState};
+use domain::events::Told;
+use domain::goods::Stock;
+use domain::ids::OrderId;
+use domain::orders::{IfLacking, Order, OrderState, Resource, Waiting};
 use domain::promises::Promise;
 use domain::promises::watch::{Action, Watch};
+use domain::slots::Slot;
 use domain::{Amount, Millis};
-use support::{Ledger, customer};
+use support::{Ledger, Policies, customer, key, sku};
 
 const DEPOSITED: usize = 0;
 const PLACED: usize = 1;
@@ -233,4 +239,276 @@ fn a_notification_is_of_its_event_for_its_owner_and_once() {
     let mut watch = ledger.watch.clone();
     let gone = Key::Account(customer("alice"));
     assert_eq!(watch.see(&[Action::Delete(gone)])[0].promise, Promise::NothingLost);
+}
+
+/// What there is to break of goods, each commit by its name: sold at once; carried by a courier; not to wait for stock;
+/// short, supplied and undone; not to wait for a courier; moved from one queue to the other.
+fn shop() -> (Ledger, BTreeMap<&'static str, usize>) {
+    let mut ledger = Ledger::new();
+    let mut names = BTreeMap::new();
+    let mut named = |ledger: &Ledger, name| _ = names.insert(name, ledger.commits.len() - 1);
+    let wait = Policies::default();
+    let order = |ledger: &mut Ledger, idempotency: &str, lines: &[(&str, u32)], policies: Policies| {
+        ledger.pass(Millis(1));
+        let id = ledger.place_goods("alice", idempotency, lines, policies).unwrap().into_inner().id;
+        ledger.advance(id);
+        id
+    };
+    ledger.product("tea", 100);
+    ledger.product("pot", 100);
+    ledger.deposit("alice", "d1", 5_000).unwrap();
+    ledger.receive("r1", "tea", 2).unwrap();
+    named(&ledger, "received");
+    ledger.put_slot("standard", 1, None, None).unwrap();
+    named(&ledger, "opened");
+    order(&mut ledger, "sold", &[("tea", 1)], wait);
+    named(&ledger, "sold");
+    let carried = order(&mut ledger, "carried", &[("tea", 1)], wait);
+    named(&ledger, "carried");
+    order(&mut ledger, "gone", &[("tea", 1)], Policies { if_unavailable: IfLacking::Cancel, ..wait });
+    named(&ledger, "unavailable");
+    let short = order(&mut ledger, "short", &[("tea", 2)], wait);
+    named(&ledger, "short");
+    let both = order(&mut ledger, "both", &[("pot", 1), ("tea", 9)], wait);
+    ledger.receive("r2", "pot", 1).unwrap();
+    ledger.advance(both);
+    assert_eq!(ledger.order(both).parked, Some(Resource::Stock(sku("tea"))));
+    named(&ledger, "moved");
+    ledger.receive("r3", "tea", 2).unwrap();
+    ledger.advance(short);
+    named(&ledger, "supplied");
+    ledger.accept("courier", carried).unwrap();
+    named(&ledger, "accepted");
+    ledger.cancel("alice", short).unwrap();
+    named(&ledger, "undone");
+    order(&mut ledger, "late", &[("tea", 1)], Policies { if_undeliverable: IfLacking::Cancel, ..wait });
+    named(&ledger, "undeliverable");
+    ledger.put_slot("standard", 2, None, None).unwrap();
+    named(&ledger, "raised");
+    (ledger, names)
+}
+
+fn of_goods(idempotency: &str) -> OrderId {
+    OrderId::of(&customer("alice"), &key(idempotency))
+}
+
+fn stock(commit: &mut [Action]) -> &mut Stock {
+    let found = commit.iter_mut().find_map(|action| match action {
+        Action::Put { item: Item::Stock(stock), .. } => Some(stock),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn slot(commit: &mut [Action]) -> &mut Slot {
+    let found = commit.iter_mut().find_map(|action| match action {
+        Action::Put { item: Item::Slot(slot), .. } => Some(slot),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn waiting(commit: &mut [Action]) -> &mut Waiting {
+    let found = commit.iter_mut().find_map(|action| match action {
+        Action::Put { item: Item::Waiting(waiting), .. } => Some(waiting),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn unchecked(commit: &mut Vec<Action>) {
+    commit.retain(|action| !matches!(action, Action::Check(_)));
+}
+
+/// Takes a passage off the timeline and the event that told it.
+fn unsaid(commit: &mut [Action], is: fn(&Told) -> bool) {
+    for action in commit {
+        if let Action::Put { item: Item::Order(order), events, .. } = action {
+            order.timeline.retain(|passage| !is(&passage.told));
+            events.retain(|event| !is(&event.told));
+            let version = order.timeline.last().unwrap().version;
+            let new = order.timeline.iter_mut().filter(|passage| passage.version == version);
+            (0..).zip(new).for_each(|(index, passage)| passage.index = index);
+        }
+    }
+}
+
+#[test]
+fn each_broken_commit_of_goods_is_found_when_it_comes() {
+    let breaks: &[(&str, &str, Promise, Break)] = &[
+        ("stock that nobody received", "received", Promise::NoOversell, |commit| stock(commit).on_hand += 1),
+        ("a receipt without its stock", "received", Promise::NoOversell, |commit| {
+            without(commit, |item| matches!(item, Item::Stock(_)));
+        }),
+        ("more stock, and nobody is told", "received", Promise::NoIdling, |commit| {
+            silent(commit, |item| matches!(item, Item::Stock(_)));
+        }),
+        ("a slot opened, and nobody is told", "opened", Promise::NoIdling, |commit| {
+            silent(commit, |item| matches!(item, Item::Slot(_)));
+        }),
+        ("a slot that is in no list", "opened", Promise::NothingLost, |commit| {
+            without(commit, |item| matches!(item, Item::ListedSlot(_)));
+        }),
+        ("a slot raised, and nobody is told", "raised", Promise::NoIdling, |commit| {
+            silent(commit, |item| matches!(item, Item::Slot(_)));
+        }),
+        ("a slot that forgets who is booked", "raised", Promise::NoOversell, |commit| slot(commit).booked = 0),
+        ("a slot lowered below what is booked", "raised", Promise::NoOversell, |commit| slot(commit).capacity = 0),
+        ("goods reserved without their stock", "sold", Promise::NoOversell, |commit| {
+            without(commit, |item| matches!(item, Item::Stock(_)));
+        }),
+        ("stock that is taken and not held", "sold", Promise::NoOversell, |commit| of_order(commit).reserved = false),
+        ("a booking that its slot does not know of", "sold", Promise::NoOversell, |commit| {
+            without(commit, |item| matches!(item, Item::Slot(_)));
+        }),
+        ("a booking past the capacity", "sold", Promise::NoOversell, |commit| slot(commit).capacity = 0),
+        ("a booking twice", "sold", Promise::NoOversell, |commit| slot(commit).booked = 2),
+        ("completed and not handed over", "sold", Promise::NoOversell, |commit| of_order(commit).delivery = None),
+        ("a step that is not told", "sold", Promise::NothingLost, |commit| {
+            unsaid(commit, |told| *told == Told::OrderReserved);
+        }),
+        ("a price that changes", "sold", Promise::NothingLost, |commit| {
+            of_order(commit).lines[0].price = Amount::from_minor(99).unwrap();
+        }),
+        ("parked over a slot that nobody checked", "carried", Promise::NoIdling, unchecked),
+        ("parked for another's slot", "carried", Promise::NothingLost, |commit| {
+            of_order(commit).parked = Some(Resource::Stock(sku("tea")));
+        }),
+        ("cancelled over stock that nobody checked", "unavailable", Promise::NothingLost, unchecked),
+        ("cancelled though it was to wait", "unavailable", Promise::NothingLost, |commit| {
+            of_order(commit).if_unavailable = IfLacking::Wait;
+        }),
+        ("cancelled for stock that is there", "unavailable", Promise::NoIdling, |commit| {
+            of_order(commit).lines[0].quantity = 0;
+        }),
+        ("cancelled, and the refund is forgotten", "unavailable", Promise::OneCharge, |commit| {
+            let second = commit.iter().rposition(|action| matches!(action, Action::Put { item: Item::Entry(_), .. }));
+            commit.remove(second.unwrap());
+        }),
+        ("parked over stock that nobody checked", "short", Promise::NoIdling, unchecked),
+        ("parked for stock that is there", "short", Promise::NoIdling, |commit| {
+            of_order(commit).lines[0].quantity = 0;
+        }),
+        ("another number missing than is", "short", Promise::NothingLost, |commit| {
+            let Action::Put { item: Item::Order(order), events, .. } =
+                commit.iter_mut().find(|action| matches!(action, Action::Put { item: Item::Order(_), .. })).unwrap()
+            else {
+                panic!()
+            };
+            let lacks = domain::orders::Lack::Stock { sku: sku("tea"), missing: 1 };
+            order.timeline.last_mut().unwrap().told = Told::OrderWaiting { lacks };
+            events.last_mut().unwrap().told = Told::OrderWaiting { lacks };
+        }),
+        ("a deadline that comes too early for goods", "short", Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(-1));
+        }),
+        ("a deadline that a move puts off", "moved", Promise::NothingLost, |commit| {
+            deadline(commit, Millis::minutes(1));
+        }),
+        ("a wait for stock that ends as if for a slot", "short", Promise::NothingLost, |commit| {
+            let waiting = of_order(commit).waiting_for.as_mut().unwrap();
+            waiting.deadline = Some(waiting.until);
+            waiting.until = waiting.since.after(Millis::hours(1));
+        }),
+        ("a place that forgets what is waited for", "short", Promise::EveryoneTheirOwn, |commit| {
+            waiting(commit).skus.clear();
+        }),
+        ("moved over stock that nobody checked", "moved", Promise::NoIdling, unchecked),
+        ("moved and left in the other queue", "moved", Promise::NothingLost, |commit| {
+            commit.retain(|action| !matches!(action, Action::Delete(_)));
+        }),
+        ("handed to a courier over a slot that nobody checked", "accepted", Promise::NoIdling, unchecked),
+        ("goods given back that stay away", "undone", Promise::NoOversell, |commit| {
+            without(commit, |item| matches!(item, Item::Stock(_)));
+        }),
+        ("goods given back, and nobody is told", "undone", Promise::NoIdling, |commit| {
+            silent(commit, |item| matches!(item, Item::Stock(_)));
+        }),
+        ("money given back, and nobody is told", "undone", Promise::NoIdling, |commit| {
+            silent(commit, |item| matches!(item, Item::Account(_)));
+        }),
+        ("cancelled with its goods", "undone", Promise::NoOversell, |commit| of_order(commit).reserved = true),
+        ("a refund of less", "undone", Promise::OneCharge, |commit| {
+            entry(commit).amount = domain::Movement::into_account(Amount::from_minor(199).unwrap());
+        }),
+        ("a refund of another's order", "undone", Promise::OneCharge, |commit| {
+            entry(commit).cause = domain::accounts::Cause::Refund(of_goods("sold"));
+        }),
+        ("an undoing that is not told", "undone", Promise::NothingLost, |commit| {
+            unsaid(commit, |told| *told == Told::OrderReleased);
+        }),
+        ("undone in the order in which it was done", "undone", Promise::NothingLost, |commit| {
+            for action in commit {
+                if let Action::Put { item: Item::Order(order), events, .. } = action {
+                    let new = order.timeline.len() - events.len();
+                    let (first, second) = (order.timeline[new].told.clone(), order.timeline[new + 1].told.clone());
+                    (order.timeline[new].told, order.timeline[new + 1].told) = (second.clone(), first.clone());
+                    (events[0].told, events[1].told) = (second, first);
+                }
+            }
+        }),
+        ("cancelled for a slot that nobody checked", "undeliverable", Promise::NothingLost, unchecked),
+    ];
+    let (ledger, names) = shop();
+    for (what, at, promise, tamper) in breaks {
+        let at = names[at];
+        let mut watch = Watch::default().with_wait(Millis::hours(72));
+        for commit in &ledger.commits[..at] {
+            assert_eq!(watch.see(commit), []);
+        }
+        let mut commit = ledger.commits[at].clone();
+        tamper(&mut commit);
+        let findings = watch.see(&commit);
+        assert!(findings.iter().any(|finding| finding.promise == *promise), "{what}: {findings:#?}");
+    }
+}
+
+/// A refund comes once, also where the second comes alone.
+#[test]
+fn a_refund_that_comes_again_is_found() {
+    let (ledger, names) = shop();
+    let mut watch = ledger.watch.clone();
+    let again = &ledger.commits[names["undone"]];
+    assert!(watch.see(again).iter().any(|finding| finding.promise == Promise::OneCharge));
+}
+
+#[test]
+fn a_wait_for_a_slot_ends_when_that_begins() {
+    let mut ledger = Ledger::new();
+    ledger.product("tea", 100);
+    ledger.deposit("alice", "d1", 100).unwrap();
+    ledger.receive("r1", "tea", 1).unwrap();
+    ledger.put_slot("standard", 0, Some(ledger.now.after(Millis::hours(1))), None).unwrap();
+    let id = ledger.place_goods("alice", "k1", &[("tea", 1)], Policies::default()).unwrap().into_inner().id;
+    let before = ledger.watch.clone();
+    ledger.advance(id);
+    let mut commit = ledger.commits.last().unwrap().clone();
+    assert_eq!(before.clone().see(&commit), []);
+    let waiting = of_order(&mut commit).waiting_for.as_mut().unwrap();
+    waiting.until = waiting.deadline.take().unwrap();
+    let findings = before.clone().see(&commit);
+    assert!(findings.iter().any(|finding| finding.promise == Promise::NothingLost), "{findings:?}");
+}
+
+#[test]
+fn nobody_is_booked_in_a_slot_that_has_begun() {
+    let mut ledger = Ledger::new();
+    ledger.product("tea", 100);
+    ledger.deposit("alice", "d1", 100).unwrap();
+    ledger.receive("r1", "tea", 1).unwrap();
+    let from = ledger.now.after(Millis::hours(1));
+    ledger.put_slot("standard", 1, Some(from), None).unwrap();
+    let id = ledger.place_goods("alice", "k1", &[("tea", 1)], Policies::default()).unwrap().into_inner().id;
+    let before = ledger.watch.clone();
+    ledger.advance(id);
+    let mut commit = ledger.commits.last().unwrap().clone();
+    assert_eq!(before.clone().see(&commit), []);
+    for action in &mut commit {
+        if let Action::Put { item: Item::Order(order), events, .. } = action {
+            order.timeline.last_mut().unwrap().at = from;
+            events.last_mut().unwrap().at = from;
+        }
+    }
+    let findings = before.clone().see(&commit);
+    assert!(findings.iter().any(|finding| finding.promise == Promise::NoOversell), "{findings:?}");
 }

@@ -10,12 +10,14 @@ mod again;
 mod first;
 mod pages;
 mod second;
+mod sums;
 
 use std::collections::BTreeMap;
 
 use domain::books::{Item, Key};
 use domain::ids::{CustomerId, Digest};
-use domain::promises::{AccountRun, Audit, BUCKETS_BITS, Finding, Funds, Promise, Report, Until};
+use domain::orders::Resource;
+use domain::promises::{AccountRun, Audit, BUCKETS_BITS, Finding, Funds, Promise, Report, Supply, Until};
 use domain::{Millis, Timestamp};
 
 use crate::runtime::Clock;
@@ -121,8 +123,13 @@ pub enum Progress {
 
 /// Reads everything and judges it, within a bound of memory.
 pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progress)) -> Result<Report, Failure> {
-    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts } =
+    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums } =
         first::pass(table, plan, &mut progress).await?;
+    if plan.is_live() && !sums.is_empty() {
+        findings.take(sums::again(table, plan, sums, &mut progress).await?);
+    } else {
+        findings.take(sums);
+    }
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {
@@ -240,6 +247,31 @@ async fn readable(table: &Table, keys: &[Key]) -> Result<BTreeMap<Key, Option<St
         }
     }
     Ok(found)
+}
+
+/// What there is of some things that are waited for.
+async fn supplies(
+    table: &Table,
+    resources: impl IntoIterator<Item = Resource>,
+) -> Result<BTreeMap<Resource, Supply>, Failure> {
+    let (mut customers, mut others) = (Vec::new(), Vec::new());
+    for resource in resources {
+        match resource {
+            Resource::Account(customer) => customers.push(customer),
+            Resource::Stock(_) | Resource::Slot(_) => others.push(resource.key()),
+        }
+    }
+    let funds = funds(table, customers).await?;
+    let mut supplies: BTreeMap<Resource, Supply> =
+        funds.into_iter().map(|(customer, funds)| (Resource::Account(customer), Supply::Account(funds))).collect();
+    for stored in readable(table, &others).await?.into_values().flatten() {
+        match stored.found.item {
+            Item::Stock(stock) => _ = supplies.insert(Resource::Stock(stock.sku), Supply::Stock(stock)),
+            Item::Slot(slot) => _ = supplies.insert(Resource::Slot(slot.id), Supply::Slot(slot)),
+            _ => {}
+        }
+    }
+    Ok(supplies)
 }
 
 /// What the accounts of some customers have, and when they last moved.

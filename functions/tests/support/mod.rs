@@ -13,6 +13,41 @@ use serde_json::{Value, json};
 /// 2026-11-21T05:53:03Z
 pub(crate) const START_MS: i64 = 1_795_240_383_000;
 
+/// Refusals that no route answers with yet: those of stock, slots, couriers and cancels are to come, each with its codes.
+const UNANSWERED: &[&str] = &[
+    "sku_malformed",
+    "sku_not_found",
+    "sku_unknown",
+    "sku_twice",
+    "quantity_malformed",
+    "quantity_not_positive",
+    "quantity_too_large",
+    "stock_too_large",
+    "amount_or_lines",
+    "lines_empty",
+    "too_many_lines",
+    "only_with_lines",
+    "if_unavailable_unknown",
+    "if_undeliverable_unknown",
+    "name_length",
+    "name_has_control_characters",
+    "slot_id_malformed",
+    "slot_unknown",
+    "slot_has_begun",
+    "slot_times_reversed",
+    "time_malformed",
+    "capacity_malformed",
+    "capacity_below_booked",
+    "too_late_to_cancel",
+    "not_awaiting_delivery",
+    "slot_has_room",
+];
+
+/// The codes of all refusals that a route can answer with.
+pub(crate) fn answered() -> impl Iterator<Item = &'static str> {
+    domain::Refusal::CODES.iter().copied().filter(|code| !UNANSWERED.contains(code))
+}
+
 pub(crate) fn system() -> System {
     system_with(|options| options)
 }

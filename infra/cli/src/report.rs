@@ -35,6 +35,9 @@ pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
             "stalled": report.stalled,
             "deposits": report.deposits,
             "notifications": report.notifications,
+            "products": report.products,
+            "receipts": report.receipts,
+            "slots": report.slots,
             "unreadable": report.unreadable,
             "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
@@ -67,6 +70,12 @@ pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
         ("held", money(report.held)),
         ("paid", money(report.revenue)),
     ];
+    if report.products > 0 {
+        seen.push(("products", format!("{}, and {} receipts of stock", report.products, report.receipts)));
+    }
+    if report.slots > 0 {
+        seen.push(("slots", report.slots.to_string()));
+    }
     if report.unreadable > 0 {
         let count = report.unreadable;
         seen.push(("unreadable", paint.yellow(format_args!("{count} messages, kept for a person to look at"))));

@@ -90,9 +90,11 @@ fn show(order: &Order, paint: Paint) {
     });
 }
 
-fn awaited(WaitingFor { what, since, until }: &WaitingFor) -> String {
+fn awaited(WaitingFor { what, since, until, .. }: &WaitingFor) -> String {
     let what = match what {
         What::Money => "more money on its account",
+        What::Stock => "its goods to come in",
+        What::Delivery => "a courier, or room in its slot",
         What::Stalled => "another try, as it could not be processed",
     };
     format!("  waits for {what} since {since}\n  and is cancelled if that has not come by {until}")
@@ -107,18 +109,33 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
         Told::OrderWaiting { lacks: Lack::Money { missing } } => {
             ("waiting", format!("{} was missing", money(*missing)))
         }
-        Told::OrderStalled => ("stalled", "it could not be processed".to_owned()),
-        Told::OrderCompleted => ("completed", "every step was taken".to_owned()),
-        Told::OrderCancelled { reason } => ("cancelled", cancelled(*reason).to_owned()),
-        Told::AccountOpened | Told::MoneyDeposited { .. } | Told::MoneyAvailable => {
-            ("other", "told of an account, not of an order".to_owned())
+        Told::OrderWaiting { lacks: Lack::Stock { sku, missing } } => {
+            ("waiting", format!("{missing} of {sku} was missing"))
         }
+        Told::OrderWaiting { lacks: Lack::Delivery } => ("waiting", format!("slot {} had no room", order.slot())),
+        Told::OrderStalled => ("stalled", "it could not be processed".to_owned()),
+        Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
+        Told::OrderBooked => ("booked", format!("in slot {}", order.slot())),
+        Told::OrderAccepted { courier } => ("accepted", format!("by courier {courier}")),
+        Told::OrderCompleted => ("completed", "every step was taken".to_owned()),
+        Told::OrderReleased => ("released", "its goods were put back into the stock".to_owned()),
+        Told::OrderRefunded { balance } => ("refunded", format!("to the balance, which is {} then", money(*balance))),
+        Told::OrderCancelled { reason } => ("cancelled", cancelled(*reason).to_owned()),
+        Told::AccountOpened
+        | Told::MoneyDeposited { .. }
+        | Told::MoneyAvailable
+        | Told::StockReceived { .. }
+        | Told::StockAvailable
+        | Told::SlotAvailable => ("other", "not told of an order".to_owned()),
     }
 }
 
 const fn cancelled(reason: CancelReason) -> &'static str {
     match reason {
         CancelReason::Unpaid => "the balance did not cover it and it was not to wait",
+        CancelReason::Unavailable => "not all of its goods were in stock and it was not to wait",
+        CancelReason::Undeliverable => "its slot had no room, and it was not to wait or could not wait longer",
+        CancelReason::Requested => "by its customer",
         CancelReason::Deadline => "it waited as long as it could",
     }
 }

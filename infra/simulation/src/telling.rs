@@ -200,6 +200,11 @@ fn called(item: &Item) -> String {
         Item::Waiting(_) => "a place in a queue".to_owned(),
         Item::Notification(notice) => format!("{} is told: {}", notice.customer, notice.text),
         Item::Unreadable(unreadable) => format!("unreadable: {unreadable:?}"),
+        Item::Product(product) => format!("product {}", product.sku),
+        Item::Stock(stock) => format!("stock of {}, {} on hand", stock.sku, stock.on_hand),
+        Item::Receipt(receipt) => format!("receipt {}", receipt.id),
+        Item::Slot(slot) => format!("slot {}, {} of {} booked", slot.id, slot.booked, slot.capacity),
+        Item::ListedSlot(listed) => format!("slot {} in the list", listed.slot),
     }
 }
 
@@ -218,9 +223,22 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::OrderPlaced => "placed".to_owned(),
         Told::OrderPaid { balance } => format!("paid, balance {}", money(*balance)),
         Told::OrderWaiting { lacks: Lack::Money { missing } } => format!("waits, {} is missing", money(*missing)),
+        Told::OrderWaiting { lacks: Lack::Stock { sku, missing } } => format!("waits, {missing} of {sku} is missing"),
+        Told::OrderWaiting { lacks: Lack::Delivery } => "waits, its slot has no room".to_owned(),
         Told::OrderStalled => "stalled".to_owned(),
+        Told::OrderReserved => "reserved".to_owned(),
+        Told::OrderBooked => "booked".to_owned(),
+        Told::OrderAccepted { courier } => format!("taken by courier {courier}"),
+        Told::OrderReleased => "its goods given back".to_owned(),
+        Told::OrderRefunded { balance } => format!("refunded, balance {}", money(*balance)),
         Told::OrderCompleted => "completed".to_owned(),
         Told::OrderCancelled { reason: CancelReason::Unpaid } => "cancelled as unpaid".to_owned(),
+        Told::OrderCancelled { reason: CancelReason::Unavailable } => "cancelled as unavailable".to_owned(),
+        Told::OrderCancelled { reason: CancelReason::Undeliverable } => "cancelled as undeliverable".to_owned(),
         Told::OrderCancelled { reason: CancelReason::Deadline } => "cancelled at its deadline".to_owned(),
+        Told::OrderCancelled { reason: CancelReason::Requested } => "cancelled by its customer".to_owned(),
+        Told::StockReceived { quantity, on_hand, .. } => format!("{quantity} received, {on_hand} on hand"),
+        Told::StockAvailable => "wakes who waits for stock".to_owned(),
+        Told::SlotAvailable => "wakes who waits for room".to_owned(),
     }
 }

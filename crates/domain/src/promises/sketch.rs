@@ -6,10 +6,11 @@
 //! | claim | is said by | and by |
 //! |---|---|---|
 //! | so much was taken for this order, from whom, in which currency | the order | the entry |
+//! | so much was given back of it, to whom, in which currency | the order | the entry |
 //! | this passage of this order is told to its customer | the order's timeline | the notification |
 //! | this deposit made this entry | the deposit | the entry |
 //!
-//! Not here: who waits where. That changes all the time, and both places are known by their keys, so whoever reads asks
+//! Not here: what stock and slots come to, of which [`super::Shelves`] hold the sums; and who waits where. That changes all the time, and both places are known by their keys, so whoever reads asks
 //! for them.
 
 use sha2::{Digest as _, Sha256};
@@ -79,7 +80,14 @@ impl Sketch {
             Item::Deposit(deposit) => self.see_deposit(deposit),
             Item::Order(order) => self.see_order(order, version),
             Item::Notification(notification) => self.see_notification(notification),
-            Item::Account(_) | Item::Waiting(_) | Item::Unreadable(_) => {}
+            Item::Account(_)
+            | Item::Waiting(_)
+            | Item::Unreadable(_)
+            | Item::Product(_)
+            | Item::Stock(_)
+            | Item::Receipt(_)
+            | Item::Slot(_)
+            | Item::ListedSlot(_) => {}
         }
     }
 
@@ -109,6 +117,10 @@ impl Sketch {
                 let claim = self.claim("charge").id(id.digest()).id(entry.customer.digest());
                 (Subject::Order(id), claim.text(entry.currency.code()).number(-moved))
             }
+            Cause::Refund(id) => {
+                let claim = self.claim("refund").id(id.digest()).id(entry.customer.digest());
+                (Subject::Order(id), claim.text(entry.currency.code()).number(moved))
+            }
             Cause::Deposit(id) => {
                 let claim = self.claim("deposit").id(id.digest()).id(entry.customer.digest());
                 let claim = claim.text(entry.currency.code()).number(moved).number(i128::from(entry.number));
@@ -136,10 +148,11 @@ impl Sketch {
         let due = order.look_at.filter(|_| !order.state.has_ended()).unwrap_or(NEVER);
         let bucket = self.bucket(&subject);
         bucket.due = bucket.due.min(due);
-        let charged = self.until.charged(order);
-        if charged != 0 {
-            let claim = self.claim("charge").id(order.id.digest()).id(order.customer.digest());
-            self.add(&subject, claim.text(order.currency.code()).number(charged));
+        for (kind, moved) in [("charge", self.until.taken(order)), ("refund", self.until.given_back(order))] {
+            if moved != 0 {
+                let claim = self.claim(kind).id(order.id.digest()).id(order.customer.digest());
+                self.add(&subject, claim.text(order.currency.code()).number(moved));
+            }
         }
         for passage in &order.timeline {
             if self.until.counts(passage.at) && notices::is_told(&passage.told) {

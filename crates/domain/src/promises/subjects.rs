@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Finding, Funds, Promise};
+use super::held::{Held, Supply, comes_to, idles, may_wait_for, misstep, waits_for};
+use super::{Finding, Promise};
 use crate::accounts::{Cause, Deposit, Entry};
 use crate::books::{Item, Key, Version};
 use crate::events::{EventId, Told};
 use crate::ids::{CustomerId, DepositId, OrderId};
 use crate::notices;
-use crate::orders::{Order, OrderState, Resource, Waiting, What};
+use crate::orders::{Order, Resource, Waiting};
 use crate::{Currency, Timestamp};
 
 /// Far more than a sound order ever has. What is beyond is counted and not held, so that one thing gone wild cannot
@@ -37,13 +38,19 @@ impl Subject {
     /// Which one an item is kept about.
     pub const fn of(item: &Item) -> Option<Self> {
         match item {
-            Item::Entry(Entry { cause: Cause::Order(id), .. }) => Some(Self::Order(*id)),
+            Item::Entry(Entry { cause: Cause::Order(id) | Cause::Refund(id), .. }) => Some(Self::Order(*id)),
             Item::Entry(Entry { cause: Cause::Deposit(id), .. }) => Some(Self::Deposit(*id)),
             Item::Deposit(deposit) => Some(Self::Deposit(deposit.id)),
             Item::Order(order) => Some(Self::Order(order.id)),
             Item::Waiting(waiting) => Some(Self::Order(waiting.order)),
             Item::Notification(notification) => Some(Self::Order(notification.order)),
-            Item::Account(_) | Item::Unreadable(_) => None,
+            Item::Account(_)
+            | Item::Unreadable(_)
+            | Item::Product(_)
+            | Item::Stock(_)
+            | Item::Receipt(_)
+            | Item::Slot(_)
+            | Item::ListedSlot(_) => None,
         }
     }
 
@@ -66,10 +73,22 @@ impl Until {
     }
 
     /// What the order says was taken for it. The taking happened when it told so.
-    pub(super) fn charged(self, order: &Order) -> i128 {
+    pub(super) fn taken(self, order: &Order) -> i128 {
         let paid = order.timeline.iter().find(|passage| matches!(passage.told, Told::OrderPaid { .. }));
-        if paid.is_none_or(|paid| self.counts(paid.at)) { i128::from(order.charged.minor()) } else { 0 }
+        let taken = if refund_of(order).is_some() { order.amount } else { order.charged };
+        if paid.is_none_or(|paid| self.counts(paid.at)) { i128::from(taken.minor()) } else { 0 }
     }
+
+    /// What it says was given back.
+    pub(super) fn given_back(self, order: &Order) -> i128 {
+        let counts = refund_of(order).is_some_and(|at| self.counts(at));
+        if counts { i128::from(order.amount.minor()) } else { 0 }
+    }
+}
+
+fn refund_of(order: &Order) -> Option<Timestamp> {
+    let refunded = order.timeline.iter().find(|passage| matches!(passage.told, Told::OrderRefunded { .. }));
+    refunded.map(|passage| passage.at)
 }
 
 #[derive(Debug)]
@@ -77,6 +96,7 @@ struct Charge {
     customer: CustomerId,
     number: u64,
     currency: Currency,
+    is_refund: bool,
     moved: i128,
 }
 
@@ -132,10 +152,11 @@ impl Subjects {
                     let tally = self.deposits.entry(id).or_default();
                     held = keep(&mut tally.entries, &mut tally.beyond, entry);
                 }
-                Cause::Order(id) => {
+                Cause::Order(id) | Cause::Refund(id) => {
                     let tally = self.orders.entry(id).or_default();
                     let Entry { customer, number, currency, amount, .. } = entry;
-                    let charge = Charge { customer, number, currency, moved: i128::from(amount.minor()) };
+                    let is_refund = matches!(entry.cause, Cause::Refund(_));
+                    let charge = Charge { customer, number, currency, is_refund, moved: i128::from(amount.minor()) };
                     held = keep(&mut tally.charges, &mut tally.beyond, charge);
                 }
             },
@@ -161,13 +182,10 @@ impl Subjects {
         self.held += held;
     }
 
-    /// Whose money is waited for.
-    pub fn payers(&self) -> BTreeSet<CustomerId> {
-        self.orders
-            .values()
-            .filter_map(|tally| tally.order.as_ref())
-            .filter_map(|(order, _)| waits_for_money(order).map(|(customer, _)| customer))
-            .collect()
+    /// What is waited for.
+    pub fn awaited(&self) -> BTreeSet<Resource> {
+        let orders = self.orders.values().filter_map(|tally| tally.order.as_ref());
+        orders.filter_map(|(order, _)| waits_for(order).map(|(resource, _)| resource)).collect()
     }
 
     /// Where everything stands that was seen of one, and everything that it says there is.
@@ -199,7 +217,7 @@ impl Subjects {
     /// Judges each. What is younger than `settled` may still be on its way.
     pub fn judge(
         &self,
-        funds: impl Fn(&CustomerId) -> Option<Funds>,
+        supply: impl Fn(&Resource) -> Option<Supply>,
         settled: Timestamp,
     ) -> BTreeMap<Subject, Vec<Finding>> {
         let mut found = BTreeMap::new();
@@ -211,7 +229,7 @@ impl Subjects {
         }
         for (id, tally) in &self.orders {
             let mut judge = Judge::of(Subject::Order(*id));
-            judge.order(tally, self.until, settled, &funds);
+            judge.order(tally, self.until, settled, &supply);
             judge.more(tally.beyond);
             found.extend(judge.found());
         }
@@ -226,16 +244,6 @@ fn keep<T>(into: &mut Vec<T>, beyond: &mut u64, one: T) -> usize {
     }
     *beyond += 1;
     0
-}
-
-/// Whose money an order waits for, and since when.
-pub(super) fn waits_for_money(order: &Order) -> Option<(CustomerId, Timestamp)> {
-    match (order.parked, order.waiting_for) {
-        (Some(Resource::Account(customer)), Some(waiting)) if waiting.what == What::Money => {
-            Some((customer, waiting.since))
-        }
-        _ => None,
-    }
 }
 
 /// Whether something is wrong with an order that shows by looking at it alone, at any time.
@@ -285,14 +293,14 @@ impl Judge {
         tally: &OrderTally,
         until: Until,
         settled: Timestamp,
-        funds: impl Fn(&CustomerId) -> Option<Funds>,
+        supply: impl Fn(&Resource) -> Option<Supply>,
     ) {
         let Some((order, version)) = &tally.order else {
             return self.find(Promise::NothingLost, "it was charged, waits or was told of, and is not there");
         };
         self.alone(order, *version);
         self.charge(order, tally, until);
-        self.way(order, tally, settled, funds);
+        self.way(order, tally, settled, supply);
         self.told(order, tally, until, settled);
         if tally.charges.iter().any(|charge| charge.customer != order.customer) {
             self.find(Promise::EveryoneTheirOwn, "another's account paid for it");
@@ -312,14 +320,23 @@ impl Judge {
         if order.timeline.iter().any(|passage| passage.version > version) {
             self.find(Promise::NothingLost, "its timeline names a version that is yet to come");
         }
-        let charged = order.charged.minor();
-        let owed = match order.state {
-            OrderState::Completed => order.amount.minor(),
-            OrderState::AwaitingPayment | OrderState::Cancelled => 0,
-        };
-        if charged != owed {
+        let (held, due) = (Held::by(order), Held::due(order));
+        if held.charged != due.charged {
+            let (charged, owed) = (held.charged.minor(), due.charged.minor());
             let says = format!("it is {} and holds {charged} instead of {owed} minor units", order.state.name());
             self.find(Promise::OneCharge, says);
+        }
+        if (held.reserved, held.handed_over) != (due.reserved, due.handed_over) {
+            self.find(Promise::NoOversell, format!("it is {}, {held}", order.state.name()));
+        }
+        if let Some(says) = misstep(order) {
+            self.find(Promise::NothingLost, says);
+        }
+        if !order.lines.is_empty() && comes_to(&order.lines) != Some(order.amount) {
+            self.find(Promise::OneCharge, format!("it costs {}; its lines come to something else", order.amount));
+        }
+        if let Some(resource) = order.parked.filter(|resource| !may_wait_for(order, *resource)) {
+            self.find(Promise::NothingLost, format!("it is {} and waits for {resource}", order.state.name()));
         }
         if !order.state.has_ended() {
             if order.look_at.is_none() {
@@ -331,10 +348,17 @@ impl Judge {
     }
 
     fn charge(&mut self, order: &Order, tally: &OrderTally, until: Until) {
-        let charged = until.charged(order);
+        let charged = until.taken(order) - until.given_back(order);
         let times = tally.charges.iter().filter(|charge| charge.moved < 0).count();
         if times > 1 {
             self.find(Promise::OneCharge, format!("it was charged {times} times"));
+        }
+        if tally.charges.iter().any(|charge| charge.is_refund == (charge.moved < 0)) {
+            self.find(Promise::OneCharge, "a charge of it gives back, or a refund takes");
+        }
+        let back = tally.charges.iter().filter(|charge| charge.moved >= 0).count();
+        if back > 1 {
+            self.find(Promise::OneCharge, format!("it was refunded {back} times"));
         }
         let net: i128 = tally.charges.iter().map(|charge| -charge.moved).sum();
         if net != charged {
@@ -348,7 +372,7 @@ impl Judge {
         order: &Order,
         tally: &OrderTally,
         settled: Timestamp,
-        funds: impl Fn(&CustomerId) -> Option<Funds>,
+        supply: impl Fn(&Resource) -> Option<Supply>,
     ) {
         let parked: Vec<Resource> = tally.waiting.iter().map(|waiting| waiting.resource).collect();
         if parked != Vec::from_iter(order.parked) {
@@ -361,13 +385,8 @@ impl Judge {
         if let Some(due) = order.look_at.filter(|due| *due < settled) {
             self.find(Promise::NothingLost, format!("it was to be looked at by {due}"));
         }
-        if let Some((customer, since)) = waits_for_money(order)
-            && since < settled
-            && let Some(Funds { balance, last_at }) = funds(&customer)
-            && balance >= order.amount
-            && last_at.is_none_or(|at| at < settled)
-        {
-            self.find(Promise::NoIdling, format!("it waits for {} and its account holds {balance}", order.amount));
+        if let Some(says) = idles(order, supply, |at| at < settled, settled) {
+            self.find(Promise::NoIdling, says);
         }
     }
 

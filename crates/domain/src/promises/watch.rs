@@ -8,14 +8,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::held::{Held, comes_to, may_wait_for, misstep, waits_for};
 use super::{Finding, Promise};
 use crate::accounts::{Account, Cause, Deposit, Entry, SystemAccount};
 use crate::books::{Change, Item, Kept, Key, Version};
 use crate::events::{Event, EventId, Told};
-use crate::ids::OrderId;
+use crate::goods::{Receipt, Stock};
+use crate::ids::{OrderId, Sku, SlotId};
 use crate::messages::Notification;
 use crate::notices;
-use crate::orders::{CancelReason, Lack, Move, Order, OrderState, Step, Waiting, What};
+use crate::orders::{
+    CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, Resource, Step, Waiting, WaitingFor,
+};
+use crate::slots::{ListedSlot, Slot};
 use crate::{Amount, Millis, Timestamp};
 
 /// One action of a commit that was applied.
@@ -47,6 +52,7 @@ pub struct Watch {
     items: BTreeMap<Key, (Item, Version)>,
     told: BTreeMap<EventId, Key>,
     charges: BTreeMap<OrderId, u32>,
+    refunds: BTreeMap<OrderId, u32>,
     /// How long an order may wait, if that is known.
     wait: Option<Millis>,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
@@ -117,14 +123,24 @@ impl Watch {
                     SystemAccount::Deposits => self.deposited += moved,
                     SystemAccount::Revenue => self.revenue -= moved,
                 }
-                if let Cause::Order(order) = entry.cause {
-                    *self.charges.entry(order).or_default() += u32::from(moved < 0);
+                match entry.cause {
+                    Cause::Order(order) => *self.charges.entry(order).or_default() += 1,
+                    Cause::Refund(order) => *self.refunds.entry(order).or_default() += 1,
+                    Cause::Deposit(_) => {}
                 }
             }
             Item::Notification(notification) => {
                 self.told.insert(notification.event, notification.key());
             }
-            Item::Deposit(_) | Item::Order(_) | Item::Waiting(_) | Item::Unreadable(_) => {}
+            Item::Deposit(_)
+            | Item::Order(_)
+            | Item::Waiting(_)
+            | Item::Unreadable(_)
+            | Item::Product(_)
+            | Item::Stock(_)
+            | Item::Receipt(_)
+            | Item::Slot(_)
+            | Item::ListedSlot(_) => {}
         }
     }
 
@@ -173,6 +189,8 @@ impl Commit<'_> {
                 Action::Check(_) => {}
             }
         }
+        self.judge_stocks();
+        self.judge_bookings();
     }
 
     fn find(&mut self, promise: Promise, subject: impl fmt::Display, says: impl Into<String>) {
@@ -213,8 +231,15 @@ impl Commit<'_> {
             let says = format!("version {version} was written over {found:?}: a change was lost");
             self.find(Promise::Conservation, format!("{key:?}"), says);
         }
-        let never_changes =
-            matches!(item, Item::Entry(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_));
+        let never_changes = matches!(
+            item,
+            Item::Entry(_)
+                | Item::Deposit(_)
+                | Item::Notification(_)
+                | Item::Unreadable(_)
+                | Item::Receipt(_)
+                | Item::ListedSlot(_)
+        );
         if never_changes && found.is_some() {
             self.find(Promise::Conservation, format!("{key:?}"), "it never changes, and was written again");
         }
@@ -225,7 +250,10 @@ impl Commit<'_> {
             Item::Order(order) => self.judge_order(order, version, events),
             Item::Waiting(waiting) => self.judge_waiting(waiting),
             Item::Notification(notification) => self.judge_notification(notification),
-            Item::Unreadable(_) => {}
+            Item::Stock(stock) => self.judge_stock(*stock, events),
+            Item::Receipt(receipt) => self.judge_receipt(receipt),
+            Item::Slot(slot) => self.judge_slot(*slot, events),
+            Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) => {}
         }
     }
 
@@ -300,21 +328,112 @@ impl Commit<'_> {
                     self.find(Promise::Conservation, &subject, format!("it came without its deposit {id}"));
                 }
             }
-            Cause::Order(id) => {
-                let Some(order) = self.put::<Order>().find(|order| order.id == id).cloned() else {
-                    return self.find(Promise::OneCharge, &subject, format!("it came without its order {id}"));
-                };
-                if order.customer != entry.customer {
-                    self.find(Promise::EveryoneTheirOwn, &subject, format!("it paid for order {id} of another"));
-                }
-                if i128::from(entry.amount.minor()) != -i128::from(order.amount.minor()) {
-                    let says = format!("it moved {} for an order of {}", entry.amount.minor(), order.amount.minor());
-                    self.find(Promise::OneCharge, &subject, says);
-                }
-                let earlier = self.watch.charges.get(&id).copied().unwrap_or_default();
-                if earlier > 0 {
-                    self.find(Promise::OneCharge, &subject, format!("order {id} was charged before"));
-                }
+            Cause::Order(id) => self.judge_entry_of(&subject, entry, id, -1),
+            Cause::Refund(id) => self.judge_entry_of(&subject, entry, id, 1),
+        }
+    }
+
+    /// What an order's customer was charged (-1) or given back (1): its amount, once, with the order in the same commit.
+    fn judge_entry_of(&mut self, subject: &str, entry: &Entry, id: OrderId, sign: i128) {
+        let Some(order) = self.put::<Order>().find(|order| order.id == id).cloned() else {
+            return self.find(Promise::OneCharge, subject, format!("it came without its order {id}"));
+        };
+        if order.customer != entry.customer {
+            self.find(Promise::EveryoneTheirOwn, subject, format!("it paid for order {id} of another"));
+        }
+        if i128::from(entry.amount.minor()) != sign * i128::from(order.amount.minor()) {
+            let says = format!("it moved {} for an order of {}", entry.amount.minor(), order.amount.minor());
+            self.find(Promise::OneCharge, subject, says);
+        }
+        let earlier = if sign < 0 { &self.watch.charges } else { &self.watch.refunds };
+        let earlier = earlier.get(&id).copied().unwrap_or_default();
+        let now = self.put::<Entry>().filter(|other| other.cause == entry.cause).count();
+        if earlier > 0 || now > 1 {
+            self.find(Promise::OneCharge, subject, format!("order {id} was charged, or given back, before"));
+        }
+    }
+
+    fn judge_stock(&mut self, stock: Stock, events: &[Event]) {
+        let before = self.watch.get::<Stock>(&Key::Stock(stock.sku)).map_or(0, |before| before.on_hand);
+        if stock.on_hand > before && !tells(events, &Told::StockAvailable) {
+            let says = format!("{} are on hand after {before}, and nobody was told", stock.on_hand);
+            self.find(Promise::NoIdling, format!("stock of {}", stock.sku), says);
+        }
+    }
+
+    fn judge_receipt(&mut self, receipt: &Receipt) {
+        let stock = self.put::<Stock>().find(|stock| stock.sku == receipt.sku).copied();
+        let told =
+            Told::StockReceived { receipt: receipt.id, quantity: receipt.quantity, on_hand: receipt.on_hand_after };
+        let is_told = self.events_of(&Key::Stock(receipt.sku)).iter().any(|event| event.told == told);
+        if stock.is_none() || !is_told {
+            let says = "its stock did not come with it, or says something else";
+            self.find(Promise::NoOversell, format!("receipt {}", receipt.id), says);
+        }
+    }
+
+    fn judge_slot(&mut self, slot: Slot, events: &[Event]) {
+        let subject = format!("slot {}", slot.id);
+        let before = self.watch.get::<Slot>(&Key::Slot(slot.id)).copied();
+        if slot.booked > slot.capacity {
+            self.find(Promise::NoOversell, &subject, format!("{} are booked in {}", slot.booked, slot.capacity));
+        }
+        let opens = before.is_none_or(|before| {
+            (slot.capacity > before.capacity) || slot.closes_at() != before.closes_at() || slot.booked < before.booked
+        });
+        if opens && !tells(events, &Told::SlotAvailable) {
+            self.find(Promise::NoIdling, &subject, "there may be room in it, and nobody was told");
+        }
+        if before.is_none() && self.after::<ListedSlot>(&Key::ListedSlot(slot.id)).is_none() {
+            self.find(Promise::NothingLost, &subject, "it was opened, and is not in the list of slots");
+        }
+    }
+
+    /// What of a sku moved is what receipts brought, less what orders took, and what they gave back.
+    fn judge_stocks(&mut self) {
+        let mut due: BTreeMap<Sku, i128> = BTreeMap::new();
+        for receipt in self.put::<Receipt>() {
+            *due.entry(receipt.sku).or_default() += i128::from(receipt.quantity);
+        }
+        for order in self.put::<Order>() {
+            let was_reserved = self.watch.get::<Order>(&order.key()).is_some_and(|before| before.reserved);
+            let times = i128::from(was_reserved) - i128::from(order.reserved);
+            for line in &order.lines {
+                *due.entry(line.sku).or_default() += times * i128::from(line.quantity);
+            }
+        }
+        let on_hand = |stock: Option<&Stock>| stock.map_or(0, |stock| i128::from(stock.on_hand));
+        for stock in self.put::<Stock>() {
+            due.entry(stock.sku).or_default();
+        }
+        for (sku, due) in due {
+            let key = Key::Stock(sku);
+            let moved = on_hand(self.after(&key)) - on_hand(self.watch.get(&key));
+            if moved != due {
+                let says = format!("it moved by {moved}; receipts and orders of the commit say {due}");
+                self.find(Promise::NoOversell, format!("stock of {sku}"), says);
+            }
+        }
+    }
+
+    /// What of a slot is booked is what orders are.
+    fn judge_bookings(&mut self) {
+        let is_booked = |order: Option<&Order>| i64::from(order.is_some_and(|o| o.delivery == Some(Delivery::Booked)));
+        let mut due: BTreeMap<SlotId, i64> = BTreeMap::new();
+        for order in self.put::<Order>() {
+            let times = is_booked(Some(order)) - is_booked(self.watch.get(&order.key()));
+            *due.entry(order.slot()).or_default() += times;
+        }
+        for slot in self.put::<Slot>() {
+            due.entry(slot.id).or_default();
+        }
+        let booked = |slot: Option<&Slot>| slot.map_or(0, |slot| i64::from(slot.booked));
+        for (id, due) in due {
+            let key = Key::Slot(id);
+            let moved = booked(self.after(&key)) - booked(self.watch.get(&key));
+            if moved != due {
+                let says = format!("{moved} more are booked in it; {due} orders of the commit are");
+                self.find(Promise::NoOversell, format!("slot {id}"), says);
             }
         }
     }
@@ -333,7 +452,7 @@ impl Commit<'_> {
         let before = self.watch.get::<Order>(&order.key()).cloned();
         let charges: i128 = self
             .put::<Entry>()
-            .filter(|e| e.cause == Cause::Order(order.id))
+            .filter(|e| e.cause == Cause::Order(order.id) || e.cause == Cause::Refund(order.id))
             .map(|e| i128::from(e.amount.minor()))
             .sum();
         let (was_charged, told_before, first) = match &before {
@@ -356,11 +475,7 @@ impl Commit<'_> {
             let says = format!("it held {was_charged} and holds {}; the entries moved {charges}", order.charged);
             self.find(Promise::OneCharge, &subject, says);
         }
-        let owed = if order.state == OrderState::Completed { order.amount } else { Amount::ZERO };
-        if order.charged != owed {
-            let says = format!("it is {} and holds {} instead of {owed}", order.state.name(), order.charged);
-            self.find(Promise::OneCharge, &subject, says);
-        }
+        self.judge_held(&subject, order);
         self.judge_timeline(&subject, order, told_before.len(), version, events);
         if !order.timeline.starts_with(told_before) {
             self.find(Promise::NothingLost, &subject, "its timeline forgot something");
@@ -380,6 +495,23 @@ impl Commit<'_> {
         self.judge_ending(&subject, before.as_ref(), order);
     }
 
+    fn judge_held(&mut self, subject: &str, order: &Order) {
+        let (held, due) = (Held::by(order), Held::due(order));
+        if held.charged != due.charged {
+            let says = format!("it is {} and holds {} instead of {}", order.state.name(), held.charged, due.charged);
+            self.find(Promise::OneCharge, subject, says);
+        }
+        if (held.reserved, held.handed_over) != (due.reserved, due.handed_over) {
+            self.find(Promise::NoOversell, subject, format!("it is {}, {held}", order.state.name()));
+        }
+        if let Some(says) = misstep(order) {
+            self.find(Promise::NothingLost, subject, says);
+        }
+        if !order.lines.is_empty() && comes_to(&order.lines) != Some(order.amount) {
+            self.find(Promise::OneCharge, subject, format!("it costs {}; its lines do not", order.amount));
+        }
+    }
+
     fn judge_timeline(&mut self, subject: &str, order: &Order, known: usize, version: Version, events: &[Event]) {
         let new = order.timeline.get(known..).unwrap_or_default();
         if events.len() != new.len() {
@@ -396,16 +528,22 @@ impl Commit<'_> {
         }
     }
 
-    /// It is set when an order begins to wait, for as long as it may, and stays where it is whatever becomes of the
-    /// waiting.
+    /// It is set when an order begins to wait at a step, for as long as it may, and stays where it is whatever becomes of
+    /// the waiting. Only a slot's beginning ends it earlier.
     fn judge_deadline(&mut self, subject: &str, before: Option<&Order>, order: &Order) {
         let Some(waiting) = order.waiting_for else { return };
+        let deadline = |waiting: WaitingFor| waiting.deadline.unwrap_or(waiting.until);
+        let before = before.filter(|before| before.state == order.state);
         let (was, due) = match before.and_then(|before| before.waiting_for) {
-            Some(before) => ("was", Some(before.until)),
+            Some(before) => ("was", Some(deadline(before))),
             None => ("is to be", self.watch.wait.map(|wait| waiting.since.after(wait))),
         };
-        if let Some(due) = due.filter(|due| *due != waiting.until) {
-            let says = format!("its deadline {was} {due} and is {}", waiting.until);
+        if let Some(due) = due.filter(|due| *due != deadline(waiting)) {
+            let says = format!("its deadline {was} {due} and is {}", deadline(waiting));
+            self.find(Promise::NothingLost, subject, says);
+        }
+        if waiting.until != deadline(waiting) && order.state != OrderState::AwaitingDelivery {
+            let says = format!("it waits until {}, and for no slot that begins then", waiting.until);
             self.find(Promise::NothingLost, subject, says);
         }
     }
@@ -418,50 +556,116 @@ impl Commit<'_> {
                 self.find(Promise::NothingLost, subject, format!("it left {resource} and still stands there"));
             }
         }
-        let (Some(resource), Some(waiting)) = (order.parked, order.waiting_for) else { return };
-        let news = before.and_then(|before| before.parked) != Some(resource)
-            || before.and_then(|before| before.waiting_for).map(|waiting| waiting.what) != Some(waiting.what);
-        if waiting.what == What::Money && news {
+        if let Some(resource) = order.parked.filter(|resource| !may_wait_for(order, *resource)) {
+            self.find(Promise::NothingLost, subject, format!("it is {} and waits for {resource}", order.state.name()));
+        }
+        let Some((resource, _)) = waits_for(order) else { return };
+        if before.and_then(waits_for).map(|(resource, _)| resource) != Some(resource) {
             if !self.holds(&resource.key()) {
-                self.find(Promise::NoIdling, subject, "it was parked over an account that may have changed meanwhile");
+                let says = format!("it was parked over {resource}, which may have changed meanwhile");
+                self.find(Promise::NoIdling, subject, says);
             }
-            self.judge_lacking(subject, order);
+            self.judge_lacking(subject, order, resource);
+        }
+        if let (Resource::Slot(slot), Some(waiting)) = (resource, order.waiting_for)
+            && self.after::<Slot>(&Key::Slot(slot)).and_then(Slot::closes_at).is_some_and(|at| waiting.until > at)
+            && self.holds(&resource.key())
+        {
+            self.find(Promise::NothingLost, subject, "it waits for a slot beyond its beginning");
         }
     }
 
-    /// Whether it lacks what it says. Those decided after it in the same commit may have left less, never more.
-    fn judge_lacking(&mut self, subject: &str, order: &Order) {
-        let key = Key::Account(order.customer);
-        let balance = |account: Option<&Account>| account.map_or(Amount::ZERO, |account| account.balance);
-        let (most, least) = (balance(self.watch.get(&key)), balance(self.after(&key)));
-        if least >= order.amount {
-            self.find(Promise::NoIdling, subject, format!("it lacks {} while {least} is there", order.amount));
+    /// Whether it lacks what it says. Those decided after it in the same commit may have left less; where they left more,
+    /// whoever waits is told.
+    fn judge_lacking(&mut self, subject: &str, order: &Order, resource: Resource) {
+        let key = resource.key();
+        if self.tells_of_more(&key) {
+            return;
         }
-        let told = order.timeline.last().map(|passage| &passage.told);
-        if let Some(Told::OrderWaiting { lacks: Lack::Money { missing } }) = told {
-            let there = order.amount.checked_sub(*missing);
-            if there.is_none_or(|there| there < least || there > most.max(least)) {
-                let says = format!("it says that {missing} is missing; between {least} and {most} is there");
-                self.find(Promise::NothingLost, subject, says);
+        let known = self.watch.get::<Order>(&order.key()).map_or(0, |before| before.timeline.len());
+        let at = order.timeline.last().map_or(order.placed_at, |passage| passage.at);
+        let told = order.timeline[known.min(order.timeline.len())..].last().map(|passage| passage.told.clone());
+        match resource {
+            Resource::Account(_) => {
+                let balance = |account: Option<&Account>| account.map_or(Amount::ZERO, |account| account.balance);
+                let (most, least) = (balance(self.watch.get(&key)), balance(self.after(&key)));
+                if least >= order.amount {
+                    self.find(Promise::NoIdling, subject, format!("it lacks {} while {least} is there", order.amount));
+                }
+                if let Some(Told::OrderWaiting { lacks: Lack::Money { missing } }) = told {
+                    let there = order.amount.checked_sub(missing);
+                    if there.is_none_or(|there| there < least || there > most.max(least)) {
+                        let says = format!("it says that {missing} is missing; between {least} and {most} is there");
+                        self.find(Promise::NothingLost, subject, says);
+                    }
+                }
+            }
+            Resource::Stock(sku) => {
+                let on_hand = |stock: Option<&Stock>| stock.map_or(0, |stock| stock.on_hand);
+                let (most, least) = (on_hand(self.watch.get(&key)), on_hand(self.after(&key)));
+                let wanted = order.lines.iter().find(|line| line.sku == sku).map_or(0, |line| line.quantity);
+                if least >= wanted.into() {
+                    self.find(
+                        Promise::NoIdling,
+                        subject,
+                        format!("it lacks {wanted} of {sku} while {least} are there"),
+                    );
+                }
+                if let Some(Told::OrderWaiting { lacks: Lack::Stock { sku: lacks, missing } }) = told
+                    && lacks == sku
+                {
+                    let there = u64::from(wanted.saturating_sub(missing));
+                    if there < least || there > most.max(least) {
+                        let says = format!("it says that {missing} are missing; between {least} and {most} are there");
+                        self.find(Promise::NothingLost, subject, says);
+                    }
+                }
+            }
+            Resource::Slot(id) => {
+                if self.after::<Slot>(&key).is_some_and(|slot| slot.has_room(at)) {
+                    self.find(Promise::NoIdling, subject, format!("it lacks room in {id} while there is some"));
+                }
             }
         }
+    }
+
+    /// Whether whoever waits for a resource is told in this commit that there is more of it.
+    fn tells_of_more(&self, key: &Key) -> bool {
+        let is_more = |told: &Told| matches!(told, Told::MoneyAvailable | Told::StockAvailable | Told::SlotAvailable);
+        self.events_of(key).iter().any(|event| is_more(&event.told))
+    }
+
+    fn events_of(&self, key: &Key) -> &[Event] {
+        let of_key = self.actions.iter().find_map(|action| match action {
+            Action::Put { item, events, .. } if item.key() == *key => Some(&events[..]),
+            _ => None,
+        });
+        of_key.unwrap_or_default()
     }
 
     fn judge_ending(&mut self, subject: &str, before: Option<&Order>, order: &Order) {
-        let told = order.timeline.last().map(|passage| (&passage.told, passage.at));
+        let told = order.timeline.last().map(|passage| (&passage.told, &passage.at));
         match (order.state, told) {
-            (OrderState::Completed, Some((Told::OrderCompleted, _))) | (OrderState::AwaitingPayment, _) => {}
+            (OrderState::Completed, Some((Told::OrderCompleted, at))) => self.judge_handing_over(subject, order, at),
+            (OrderState::AwaitingPayment | OrderState::AwaitingStock | OrderState::AwaitingDelivery, _) => {}
             (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Unpaid }, _))) => {
-                if !self.holds(&Key::Account(order.customer)) {
-                    let says = "it was cancelled over an account that may have changed meanwhile";
-                    self.find(Promise::NothingLost, subject, says);
-                }
-                self.judge_lacking(subject, order);
+                let account = [Resource::Account(order.customer)];
+                self.judge_policy(subject, order, &account, order.if_unpaid == IfLacking::Cancel);
             }
+            (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Unavailable }, _))) => {
+                let goods: Vec<_> = order.lines.iter().map(|line| Resource::Stock(line.sku)).collect();
+                self.judge_policy(subject, order, &goods, order.if_unavailable == IfLacking::Cancel);
+            }
+            (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Undeliverable }, at))) => {
+                let slot = self.after::<Slot>(&Key::Slot(order.slot())).copied();
+                let may = order.if_undeliverable == IfLacking::Cancel || slot.is_some_and(|slot| slot.has_begun(*at));
+                self.judge_policy(subject, order, &[Resource::Slot(order.slot())], may);
+            }
+            (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Requested }, _))) => {}
             (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Deadline }, at))) => {
                 let until: Option<Timestamp> =
                     before.and_then(|before| before.waiting_for).map(|waiting| waiting.until);
-                if until.is_none_or(|until| until > at) {
+                if until.is_none_or(|until| until > *at) {
                     self.find(Promise::NothingLost, subject, format!("it was cancelled at {at}, before {until:?}"));
                 }
             }
@@ -472,10 +676,49 @@ impl Commit<'_> {
         }
     }
 
+    /// An order that is not to wait ends over one of those that it may lack, as that was read, and does lack it.
+    fn judge_policy(&mut self, subject: &str, order: &Order, lacks: &[Resource], is_policy: bool) {
+        if !is_policy {
+            self.find(Promise::NothingLost, subject, "it was to wait, and was cancelled");
+        }
+        let read: Vec<Resource> = lacks.iter().copied().filter(|resource| self.holds(&resource.key())).collect();
+        if read.is_empty() {
+            let says = format!("it was cancelled over {lacks:?}, which may have changed meanwhile");
+            return self.find(Promise::NothingLost, subject, says);
+        }
+        // It is enough that it lacks one.
+        let found = self.findings.len();
+        for resource in read {
+            let before = self.findings.len();
+            self.judge_lacking(subject, order, resource);
+            if self.findings.len() == before {
+                self.findings.truncate(found);
+                return;
+            }
+        }
+    }
+
+    /// A slot that has begun takes nobody, and a courier only whom it does not.
+    fn judge_handing_over(&mut self, subject: &str, order: &Order, at: &Timestamp) {
+        let key = Key::Slot(order.slot());
+        let found = self.watch.get::<Slot>(&key).copied();
+        match order.delivery {
+            Some(Delivery::Booked) if found.is_none_or(|slot| slot.has_begun(*at)) => {
+                self.find(Promise::NoOversell, subject, "it was booked in a slot that has begun, or is not there");
+            }
+            Some(Delivery::Accepted) if !self.holds(&key) || found.is_some_and(|slot| slot.has_room(*at)) => {
+                self.find(Promise::NoIdling, subject, "a courier took it, and its slot has room or may have");
+            }
+            _ => {}
+        }
+    }
+
     fn judge_waiting(&mut self, waiting: &Waiting) {
         let order = self.after::<Order>(&Key::Order(waiting.order));
-        let is_own =
-            order.is_some_and(|order| (order.customer, order.placed_at) == (waiting.customer, waiting.placed_at));
+        let is_own = order.is_some_and(|order| {
+            (order.customer, order.placed_at, order.skus(), order.slot)
+                == (waiting.customer, waiting.placed_at, waiting.skus.clone(), waiting.slot)
+        });
         if !is_own {
             self.find(Promise::EveryoneTheirOwn, format!("order {}", waiting.order), "another waits in its place");
         }
@@ -509,6 +752,8 @@ fn fixed(order: &Order) -> Order {
     Order {
         state: OrderState::before(&order.plan),
         charged: Amount::ZERO,
+        reserved: false,
+        delivery: None,
         waiting_for: None,
         parked: None,
         stalls: 0,
@@ -520,7 +765,7 @@ fn fixed(order: &Order) -> Order {
 
 /// Whether moves lead from one state to the other.
 fn can_become(from: OrderState, to: OrderState, plan: &[Step]) -> bool {
-    const MOVES: [Move; 4] = [Move::Pay, Move::Park, Move::Stall, Move::Cancel];
+    const MOVES: [Move; 6] = [Move::Pay, Move::Reserve, Move::HandOver, Move::Park, Move::Stall, Move::Cancel];
     let mut reached = vec![from];
     let mut looked_at = 0;
     while let Some(state) = reached.get(looked_at).copied() {
@@ -532,6 +777,10 @@ fn can_become(from: OrderState, to: OrderState, plan: &[Step]) -> bool {
         }
     }
     reached.contains(&to)
+}
+
+fn tells(events: &[Event], told: &Told) -> bool {
+    events.iter().any(|event| event.told == *told)
 }
 
 fn finding(promise: Promise, subject: impl fmt::Display, says: impl Into<String>) -> Finding {

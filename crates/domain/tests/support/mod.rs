@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 use domain::accounts::{self, Account, Deposit, MakeDeposit};
 use domain::books::{Books, Change, Draft, Found, Halt, Item, Kept, Key, Version};
 use domain::events::Event;
-use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId};
-use domain::messages::{self, Message, Notification};
-use domain::orders::{self, Advanced, IfLacking, Order, PlaceOrder};
+use domain::goods::{self, Lines, PutProduct, Receipt, ReceiveStock, Stock};
+use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
+use domain::messages::{self, Message, Notification, Work, WorkMessage};
+use domain::orders::{self, Advanced, Goods, IfLacking, Order, PlaceOrder, Resource, Waiting, Wanted};
 use domain::promises::watch::{Action, Watch};
 use domain::promises::{Audit, Report};
+use domain::slots::{self, PutSlot, Slot};
+use domain::text::ProductName;
 use domain::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_240_383_000);
@@ -21,6 +24,8 @@ pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_240_383_000);
 pub(crate) struct Ledger {
     pub(crate) items: BTreeMap<Key, (Item, Version)>,
     pub(crate) told: Vec<Notification>,
+    /// Work that was told of and is not done.
+    pub(crate) work: Vec<WorkMessage>,
     pub(crate) now: Timestamp,
     pub(crate) terms: Terms,
     pub(crate) watch: Watch,
@@ -33,6 +38,25 @@ pub(crate) fn customer(name: &str) -> CustomerId {
 
 pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::parse(text).unwrap()
+}
+
+pub(crate) fn sku(text: &str) -> Sku {
+    Sku::parse(text).unwrap()
+}
+
+/// The id before all others.
+fn first_order() -> OrderId {
+    OrderId::parse(&"a".repeat(32)).unwrap()
+}
+
+/// How an order of goods is to be handled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policies {
+    pub(crate) reserve_first: bool,
+    pub(crate) if_unpaid: IfLacking,
+    pub(crate) if_unavailable: IfLacking,
+    pub(crate) if_undeliverable: IfLacking,
+    pub(crate) slot: Option<&'static str>,
 }
 
 pub(crate) fn action(change: &Change<'_>) -> Action {
@@ -51,25 +75,34 @@ impl Ledger {
         Self {
             items: BTreeMap::new(),
             told: Vec::new(),
+            work: Vec::new(),
             now: START,
             terms,
-            watch: Watch::default(),
+            watch: Watch::default().with_wait(Millis::hours(72)),
             commits: Vec::new(),
         }
     }
 
     /// Decides, loading what is asked for, and keeps it under every condition of the commit.
     pub(crate) fn decide<T>(&mut self, decide: impl Fn(&mut Draft<'_>) -> Result<T, Halt>) -> Result<T, Refusal> {
+        let (books, answer) = self.try_decide(decide)?;
+        self.commit(&books);
+        Ok(answer)
+    }
+
+    /// Decides, and keeps nothing.
+    pub(crate) fn try_decide<T>(
+        &self,
+        decide: impl Fn(&mut Draft<'_>) -> Result<T, Halt>,
+    ) -> Result<(Books, T), Refusal> {
         let mut books = Books::default();
-        let answer = loop {
+        loop {
             match books.decide(&decide) {
-                Ok(answer) => break answer,
+                Ok(answer) => return Ok((books, answer)),
                 Err(Halt::Refused(refusal)) => return Err(refusal),
                 Err(Halt::Needs(key)) => books.lay(key, self.found(&key)),
             }
-        };
-        self.commit(&books);
-        Ok(answer)
+        }
     }
 
     pub(crate) fn found(&self, key: &Key) -> Option<Found> {
@@ -101,10 +134,13 @@ impl Ledger {
     }
 
     fn publish(&mut self, item: &Item, version: Version, events: &[Event]) {
-        self.told.extend(messages::of_commit(item, version, events).into_iter().filter_map(|message| match message {
-            Message::Notice(notification) => Some(notification),
-            _ => None,
-        }));
+        for message in messages::of_commit(item, version, events) {
+            match message {
+                Message::Notice(notification) => self.told.push(notification),
+                Message::Work(work) => self.work.push(work),
+                Message::Public(_) => {}
+            }
+        }
     }
 
     pub(crate) fn deposit(&mut self, name: &str, idempotency: &str, minor: i64) -> Result<Outcome<Deposit>, Refusal> {
@@ -128,7 +164,7 @@ impl Ledger {
         let command = PlaceOrder {
             id: OrderId::of(&customer(name), &key(idempotency)),
             customer: customer(name),
-            amount: Amount::from_minor(minor).unwrap(),
+            wanted: Wanted::Amount(Amount::from_minor(minor).unwrap()),
             description: None,
             if_unpaid,
             fingerprint: Fingerprint::of("POST /orders", &[("amount", minor.to_string())]),
@@ -137,9 +173,92 @@ impl Ledger {
         self.decide(|draft| orders::place(draft, &command, now, &terms))
     }
 
+    pub(crate) fn product(&mut self, sku: &str, price: i64) {
+        let name = ProductName::new(sku).unwrap();
+        let command = PutProduct { sku: self::sku(sku), name, price: Amount::from_minor(price).unwrap() };
+        let terms = self.terms.clone();
+        self.decide(|draft| goods::put_product(draft, &command, &terms)).unwrap();
+    }
+
+    pub(crate) fn receive(&mut self, idempotency: &str, sku: &str, quantity: u32) -> Result<Outcome<Receipt>, Refusal> {
+        let keeper = customer("keeper");
+        let command = ReceiveStock {
+            id: ReceiptId::of(&keeper, &key(idempotency)),
+            sku: self::sku(sku),
+            quantity,
+            keeper,
+            fingerprint: Fingerprint::of("POST /stock/{sku}/receipts", &[("quantity", quantity.to_string())]),
+        };
+        let now = self.now;
+        self.decide(|draft| goods::receive(draft, &command, now))
+    }
+
+    pub(crate) fn put_slot(
+        &mut self,
+        slot: &str,
+        capacity: u32,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> Result<Outcome<Slot>, Refusal> {
+        let command = PutSlot { id: SlotId::parse(slot).unwrap(), capacity, from, to };
+        let now = self.now;
+        self.decide(|draft| slots::put(draft, &command, now))
+    }
+
+    pub(crate) fn place_goods(
+        &mut self,
+        name: &str,
+        idempotency: &str,
+        lines: &[(&str, u32)],
+        policies: Policies,
+    ) -> Result<Outcome<Order>, Refusal> {
+        let fields = [("lines", format!("{lines:?}")), ("policies", format!("{policies:?}"))];
+        let Policies { reserve_first, if_unpaid, if_unavailable, if_undeliverable, slot } = policies;
+        let lines = Lines::new(lines.iter().map(|(name, quantity)| (sku(name), *quantity)).collect())?;
+        let slot = slot.map(|slot| SlotId::parse(slot).unwrap());
+        let command = PlaceOrder {
+            id: OrderId::of(&customer(name), &key(idempotency)),
+            customer: customer(name),
+            wanted: Wanted::Goods(Goods { lines, slot, reserve_first, if_unavailable, if_undeliverable }),
+            description: None,
+            if_unpaid,
+            fingerprint: Fingerprint::of("POST /orders", &fields),
+        };
+        let (now, terms) = (self.now, self.terms.clone());
+        self.decide(|draft| orders::place(draft, &command, now, &terms))
+    }
+
+    pub(crate) fn cancel(&mut self, name: &str, id: OrderId) -> Result<Outcome<Order>, Refusal> {
+        let now = self.now;
+        self.decide(|draft| orders::cancel(draft, id, &customer(name), now))
+    }
+
+    pub(crate) fn accept(&mut self, courier: &str, id: OrderId) -> Result<Outcome<Order>, Refusal> {
+        let now = self.now;
+        self.decide(|draft| orders::accept(draft, id, customer(courier), now))
+    }
+
     pub(crate) fn advance(&mut self, id: OrderId) -> Advanced {
         let (now, terms) = (self.now, self.terms.clone());
         self.decide(|draft| orders::advance(draft, id, now, &terms)).unwrap()
+    }
+
+    /// Several in one commit, each on what those before it left.
+    pub(crate) fn advance_together(&mut self, ids: &[OrderId]) {
+        let (now, terms) = (self.now, self.terms.clone());
+        let mut known: Vec<Key> = Vec::new();
+        let books = loop {
+            let mut books = Books::default();
+            known.iter().for_each(|key| books.lay(*key, self.found(key)));
+            let decided =
+                ids.iter().try_for_each(|id| books.decide(|draft| orders::advance(draft, *id, now, &terms)).map(drop));
+            match decided {
+                Ok(()) => break books,
+                Err(Halt::Needs(key)) => known.push(key),
+                Err(Halt::Refused(refusal)) => panic!("{refusal}"),
+            }
+        };
+        self.commit(&books);
     }
 
     pub(crate) fn look(&mut self, id: OrderId) -> Advanced {
@@ -154,21 +273,29 @@ impl Ledger {
 
     /// Lets everyone go on who waits for the account, oldest first.
     pub(crate) fn wake(&mut self, name: &str) {
-        let waiting: Vec<OrderId> = self
-            .items
-            .values()
-            .filter_map(|(item, _)| match item {
-                Item::Waiting(waiting) if waiting.customer == customer(name) => {
-                    Some((waiting.placed_at, waiting.order))
-                }
-                _ => None,
-            })
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .map(|(_, order)| order)
-            .collect();
-        for order in waiting {
-            self.advance(order);
+        self.wake_for(Resource::Account(customer(name)));
+    }
+
+    /// Lets everyone go on who waits for something, oldest first.
+    pub(crate) fn wake_for(&mut self, resource: Resource) {
+        for waiting in self.waiters(resource) {
+            self.advance(waiting.order);
+        }
+    }
+
+    pub(crate) fn waiters(&self, resource: Resource) -> Vec<Waiting> {
+        let first = Key::Waiting(resource, Timestamp::from_millis(i64::MIN), first_order());
+        let queue = self.items.range(first..).map(|(_, (item, _))| item);
+        queue.map_while(Waiting::of_item).take_while(|waiting| waiting.resource == resource).cloned().collect()
+    }
+
+    /// Does all work that was told of, and what that tells of, until nothing is left.
+    pub(crate) fn settle(&mut self) {
+        while !self.work.is_empty() {
+            match self.work.remove(0).work {
+                Work::Advance { order, .. } => _ = self.advance(order),
+                Work::Wake { resource, .. } => self.wake_for(resource),
+            }
         }
     }
 
@@ -185,6 +312,26 @@ impl Ledger {
             .get(&Key::Account(customer(name)))
             .and_then(|(item, _)| Account::of_item(item))
             .map_or(0, |account| account.balance.minor())
+    }
+
+    pub(crate) fn on_hand(&self, name: &str) -> u64 {
+        let stock = self.items.get(&Key::Stock(sku(name))).and_then(|(item, _)| Stock::of_item(item));
+        stock.map_or(0, |stock| stock.on_hand)
+    }
+
+    pub(crate) fn booked(&self, slot: &str) -> u32 {
+        let key = Key::Slot(SlotId::parse(slot).unwrap());
+        self.items.get(&key).and_then(|(item, _)| Slot::of_item(item)).map_or(0, |slot| slot.booked)
+    }
+
+    pub(crate) fn capacity(&self, slot: &str) -> u32 {
+        let key = Key::Slot(SlotId::parse(slot).unwrap());
+        self.items.get(&key).and_then(|(item, _)| Slot::of_item(item)).map_or(0, |slot| slot.capacity)
+    }
+
+    /// The last that was told of an order.
+    pub(crate) fn last_told(&self, id: OrderId) -> String {
+        self.told.iter().rev().find(|told| told.order == id).map_or_else(String::new, |told| told.text.clone())
     }
 
     /// Judged with no grace, everything told having arrived.

@@ -81,8 +81,33 @@ impl Problem {
             | Refusal::DescriptionTooLong
             | Refusal::DescriptionHasControlCharacters
             | Refusal::IfUnpaidUnknown
-            | Refusal::KeyUsedForAnotherRequest => 422,
-            Refusal::AccountNotFound | Refusal::OrderNotFound => 404,
+            | Refusal::KeyUsedForAnotherRequest
+            | Refusal::SkuMalformed
+            | Refusal::SkuUnknown { .. }
+            | Refusal::SkuTwice { .. }
+            | Refusal::QuantityMalformed
+            | Refusal::QuantityNotPositive
+            | Refusal::QuantityTooLarge
+            | Refusal::StockTooLarge
+            | Refusal::AmountOrLines
+            | Refusal::LinesEmpty
+            | Refusal::TooManyLines
+            | Refusal::OnlyWithLines
+            | Refusal::IfUnavailableUnknown
+            | Refusal::IfUndeliverableUnknown
+            | Refusal::NameLength
+            | Refusal::NameHasControlCharacters
+            | Refusal::SlotIdMalformed
+            | Refusal::SlotUnknown { .. }
+            | Refusal::SlotHasBegun { .. }
+            | Refusal::SlotTimesReversed
+            | Refusal::TimeMalformed
+            | Refusal::CapacityMalformed => 422,
+            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound => 404,
+            Refusal::CapacityBelowBooked { .. }
+            | Refusal::TooLateToCancel { .. }
+            | Refusal::NotAwaitingDelivery { .. }
+            | Refusal::SlotHasRoom => 409,
         }
     }
 }

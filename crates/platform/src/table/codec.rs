@@ -13,17 +13,18 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
+use domain::accounts::Cause;
 use domain::books::{Found, Item, Key, Version};
-use domain::events::{Event, EventId, Teller};
-use domain::ids::{CustomerId, DepositId, OrderId, UnreadableId};
-use domain::orders::Resource;
+use domain::events::{Event, EventId, Teller, Told};
+use domain::ids::{CustomerId, DepositId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
+use domain::orders::{CancelReason, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 pub(super) const LOOK_SHARDS: u8 = 16;
 
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,11 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::Waiting(resource, placed_at, order) => (queue(resource), place(*placed_at, order)),
         Key::Notification(customer, at, event) => (inbox(customer), format!("{}#{event}", at.sortable())),
         Key::Unreadable(id) => ("unreadable".to_owned(), id.to_string()),
+        Key::Product(sku) => ("catalogue".to_owned(), sku.to_string()),
+        Key::Stock(sku) => (format!("sku#{sku}"), "stock".to_owned()),
+        Key::Receipt(id) => twice(format!("receipt#{id}")),
+        Key::Slot(id) => (format!("slot#{id}"), "slot".to_owned()),
+        Key::ListedSlot(id) => ("slots".to_owned(), id.to_string()),
     }
 }
 
@@ -111,7 +117,12 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
         "deposit" => Key::Deposit(DepositId::parse(id)?),
         "order" => Key::Order(OrderId::parse(id)?),
         "wait" => {
-            let resource = Resource::Account(CustomerId::parse(id.strip_prefix("account#")?)?);
+            let resource = match id.split_once('#')? {
+                ("account", id) => Resource::Account(CustomerId::parse(id)?),
+                ("sku", sku) => Resource::Stock(Sku::parse(sku).ok()?),
+                ("slot", id) => Resource::Slot(SlotId::parse(id).ok()?),
+                _ => return None,
+            };
             let (placed_at, order) = sk.split_once('#')?;
             Key::Waiting(resource, Timestamp::from_sortable(placed_at)?, OrderId::parse(order)?)
         }
@@ -120,9 +131,30 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
             Key::Notification(CustomerId::parse(id)?, Timestamp::from_sortable(at)?, EventId::parse(event)?)
         }
         "unreadable" => Key::Unreadable(UnreadableId::parse(sk)?),
+        "catalogue" => Key::Product(Sku::parse(sk).ok()?),
+        "sku" => Key::Stock(Sku::parse(id).ok()?),
+        "receipt" => Key::Receipt(ReceiptId::parse(id)?),
+        "slot" => Key::Slot(SlotId::parse(id).ok()?),
+        "slots" => Key::ListedSlot(SlotId::parse(sk).ok()?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
+}
+
+/// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
+/// its place, still reads whatever it knows. The second has goods, couriers, refunds and cancels.
+fn format_of(item: &Item) -> u32 {
+    let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
+    let is_of_the_second = match item {
+        Item::Order(order) => {
+            !order.lines.is_empty() || order.timeline.last().is_some_and(|passage| passage.told == asked_for)
+        }
+        Item::Waiting(waiting) => !matches!(waiting.resource, Resource::Account(_)),
+        Item::Entry(entry) => matches!(entry.cause, Cause::Refund(_)),
+        Item::Product(_) | Item::Stock(_) | Item::Receipt(_) | Item::Slot(_) | Item::ListedSlot(_) => true,
+        Item::Account(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => false,
+    };
+    if is_of_the_second { 2 } else { 1 }
 }
 
 /// An item as it is written. Every put replaces or removes the events of the one before.
@@ -143,11 +175,16 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
         Item::Waiting(waiting) => own(waiting, &key)?,
         Item::Notification(notification) => own(notification, &key)?,
         Item::Unreadable(unreadable) => own(unreadable, &key)?,
+        Item::Product(product) => own(product, &key)?,
+        Item::Stock(stock) => own(stock, &key)?,
+        Item::Receipt(receipt) => own(receipt, &key)?,
+        Item::Slot(slot) => own(slot, &key)?,
+        Item::ListedSlot(listed) => own(listed, &key)?,
     };
     attributes.extend(key_attributes(&key));
     attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
     attributes.insert("commit".to_owned(), AttributeValue::S(commit.to_owned()));
-    attributes.insert("format".to_owned(), AttributeValue::N(FORMAT.to_string()));
+    attributes.insert("format".to_owned(), AttributeValue::N(format_of(item).to_string()));
     if !events.is_empty() {
         let events = serde_dynamo::to_attribute_value(events).map_err(|source| unreadable(&key, source))?;
         attributes.insert("events".to_owned(), events);
@@ -191,6 +228,11 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         Key::Waiting(..) => Item::Waiting(part(&image, &what)?),
         Key::Notification(..) => Item::Notification(part(&image, &what)?),
         Key::Unreadable(_) => Item::Unreadable(part(&image, &what)?),
+        Key::Product(_) => Item::Product(part(&image, &what)?),
+        Key::Stock(_) => Item::Stock(part(&image, &what)?),
+        Key::Receipt(_) => Item::Receipt(part(&image, &what)?),
+        Key::Slot(_) => Item::Slot(part(&image, &what)?),
+        Key::ListedSlot(_) => Item::ListedSlot(part(&image, &what)?),
     };
     // What was checked when it was written is checked again when it is read.
     if item.key() != key {
@@ -211,14 +253,77 @@ fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T
 mod tests {
     use domain::accounts::{self, MakeDeposit};
     use domain::books::{Books, Change};
+    use domain::goods::{self, Lines, PutProduct, ReceiveStock};
     use domain::ids::{Fingerprint, IdempotencyKey};
-    use domain::orders::{self, IfLacking, PlaceOrder};
+    use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
+    use domain::slots::{self, PutSlot};
+    use domain::text::ProductName;
     use domain::{Amount, Currency, Millis, Terms};
 
     use super::*;
 
-    /// Every kind of item that a deposit, an order that waits and its notification leave behind.
+    /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods.
     fn items() -> Vec<(Item, Vec<Event>)> {
+        let goods = of_goods();
+        of_money().into_iter().chain(goods).collect()
+    }
+
+    fn puts(books: &Books) -> Vec<(Item, Vec<Event>)> {
+        let put = |change| match change {
+            Change::Put { item, events, .. } => Some((Item::clone(item), events.to_vec())),
+            _ => None,
+        };
+        books.changes().into_iter().filter_map(put).collect()
+    }
+
+    /// A product, its receipt and stock, a slot, and an order of two lines that is paid and reserved and waits for a
+    /// courier.
+    fn of_goods() -> Vec<(Item, Vec<Event>)> {
+        let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
+        let customer = CustomerId::of("local", "alice");
+        let key = |text: &str| IdempotencyKey::parse(text).unwrap();
+        let fingerprint = Fingerprint::of("r", &[]);
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let amount = |minor| Amount::from_minor(minor).unwrap();
+        let skus = ["EARL-GREY-100G", "teapot.blue"].map(|sku| Sku::parse(sku).unwrap());
+        let mut books = Books::default();
+        let deposit =
+            MakeDeposit { id: DepositId::of(&customer, &key("d")), customer, amount: amount(1_000_000), fingerprint };
+        let slot = SlotId::parse("2026-11-24.afternoon").unwrap();
+        let goods = Goods {
+            lines: Lines::new(skus.map(|sku| (sku, 2)).to_vec()).unwrap(),
+            slot: Some(slot),
+            reserve_first: true,
+            if_unavailable: IfLacking::Wait,
+            if_undeliverable: IfLacking::Cancel,
+        };
+        let order = PlaceOrder {
+            id: OrderId::of(&customer, &key("goods")),
+            customer,
+            wanted: Wanted::Goods(Goods { if_undeliverable: IfLacking::Wait, ..goods }),
+            description: None,
+            if_unpaid: IfLacking::Cancel,
+            fingerprint,
+        };
+        deposit.needs().into_iter().chain(order.needs()).for_each(|key| books.lay(key, None));
+        books.decide(|draft| accounts::deposit(draft, &deposit, now, &terms)).unwrap();
+        for (number, sku) in skus.into_iter().enumerate() {
+            let product = PutProduct { sku, name: ProductName::new("tea").unwrap(), price: amount(1_250) };
+            books.decide(|draft| goods::put_product(draft, &product, &terms)).unwrap();
+            let id = ReceiptId::of(&customer, &key(&format!("r{number}")));
+            let receipt = ReceiveStock { id, sku, quantity: 7, keeper: customer, fingerprint };
+            receipt.needs().into_iter().skip(2).chain([Key::Receipt(id)]).for_each(|key| books.lay(key, None));
+            books.decide(|draft| goods::receive(draft, &receipt, now)).unwrap();
+        }
+        let (from, to) = (Some(now.after(Millis::hours(5))), Some(now.after(Millis::hours(6))));
+        let opened = PutSlot { id: slot, capacity: 0, from, to };
+        books.decide(|draft| slots::put(draft, &opened, now)).unwrap();
+        books.decide(|draft| orders::place(draft, &order, now, &terms)).unwrap();
+        books.decide(|draft| orders::advance(draft, order.id, now, &terms)).unwrap();
+        puts(&books)
+    }
+
+    fn of_money() -> Vec<(Item, Vec<Event>)> {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
         let customer = CustomerId::of("local", "alice");
         let key = IdempotencyKey::parse("k").unwrap();
@@ -229,7 +334,7 @@ mod tests {
         let order = PlaceOrder {
             id: OrderId::of(&customer, &key),
             customer,
-            amount,
+            wanted: Wanted::Amount(amount),
             description: Some(domain::text::Description::new("tea for two 🫖").unwrap()),
             if_unpaid: IfLacking::Wait,
             fingerprint,
@@ -244,14 +349,7 @@ mod tests {
         books.decide(|draft| accounts::deposit(draft, &deposit, now, &terms)).unwrap();
         books.decide(|draft| orders::place(draft, &order, now, &terms)).unwrap();
         books.decide(|draft| orders::advance(draft, order.id, now, &terms)).unwrap();
-        let mut items: Vec<_> = books
-            .changes()
-            .into_iter()
-            .filter_map(|change| match change {
-                Change::Put { item, events, .. } => Some((item.clone(), events.to_vec())),
-                _ => None,
-            })
-            .collect();
+        let mut items = puts(&books);
         let told: Vec<_> = items
             .iter()
             .flat_map(|(item, events)| domain::messages::of_commit(item, 1, events))
@@ -269,7 +367,8 @@ mod tests {
     #[test]
     fn every_kind_of_item_comes_back_as_it_was() {
         let items = items();
-        assert_eq!(items.len(), 7, "{items:#?}");
+        // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
+        assert_eq!(items.len(), 7 + 8 + 6, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -278,10 +377,11 @@ mod tests {
 
     #[test]
     fn an_order_stays_under_a_kilobyte() {
-        let (order, events) = items().into_iter().find(|(item, _)| matches!(item, Item::Order(_))).unwrap();
-        let attributes = encode(&order, 1, "abcdefghijklmnopqrstuvwxyz", &events).unwrap();
-        let size: usize = attributes.iter().map(|(name, value)| name.len() + size_of(value)).sum();
-        assert!(size <= 1_024, "an order that waits takes {size} bytes");
+        for (order, events) in items().into_iter().filter(|(item, _)| matches!(item, Item::Order(_))) {
+            let attributes = encode(&order, 1, "abcdefghijklmnopqrstuvwxyz", &events).unwrap();
+            let size: usize = attributes.iter().map(|(name, value)| name.len() + size_of(value)).sum();
+            assert!(size <= 1_024, "an order that waits takes {size} bytes");
+        }
     }
 
     /// As the service counts: UTF-8 for text, about half a byte a digit, three bytes for a container and one for each
@@ -290,6 +390,7 @@ mod tests {
         match value {
             AttributeValue::S(text) => text.len(),
             AttributeValue::N(digits) => digits.len().div_ceil(2) + 1,
+            AttributeValue::Bool(_) => 1,
             AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + size_of(value)).sum::<usize>(),
             AttributeValue::M(map) => {
                 3 + map.iter().map(|(name, value)| 1 + name.len() + size_of(value)).sum::<usize>()
@@ -302,9 +403,31 @@ mod tests {
     fn a_newer_item_is_read_by_nobody() {
         let (item, events) = items().remove(0);
         let mut attributes = encode(&item, 3, "c", &events).unwrap();
-        attributes.insert("format".to_owned(), AttributeValue::N("2".to_owned()));
+        attributes.insert("format".to_owned(), AttributeValue::N("3".to_owned()));
         attributes.remove("commit");
-        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 2, .. })));
+        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 3, .. })));
+    }
+
+    #[test]
+    fn what_the_first_release_knew_it_still_reads_and_the_rest_it_leaves_alone() {
+        let format = |item: &Item| encode(item, 1, "c", &[]).unwrap()["format"].as_n().unwrap().clone();
+        for (item, _) in of_money() {
+            assert_eq!(format(&item), "1", "{item:?}");
+        }
+        for (item, _) in of_goods() {
+            let is_old = matches!(&item, Item::Account(_) | Item::Deposit(_) | Item::Entry(_));
+            assert_eq!(format(&item), if is_old { "1" } else { "2" }, "{item:?}");
+        }
+        let of_money = of_money();
+        let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();
+        let Item::Order(mut order) = of_money[place].0.clone() else { panic!() };
+        let mut passage = order.timeline[0].clone();
+        passage.told = Told::OrderCancelled { reason: CancelReason::Deadline };
+        order.timeline.push(passage.clone());
+        assert_eq!(format(&Item::Order(order.clone())), "1");
+        passage.told = Told::OrderCancelled { reason: CancelReason::Requested };
+        order.timeline.push(passage);
+        assert_eq!(format(&Item::Order(order)), "2");
     }
 
     #[test]
@@ -329,8 +452,8 @@ mod tests {
         for (item, _) in items() {
             let (pk, sk) = address(&item.key());
             assert_eq!(parse_address(&pk, &sk), Some(item.key()), "{pk} / {sk}");
-            assert_eq!(parse_address(&format!("{pk}x"), &sk), None);
-            assert_eq!(parse_address(&pk, &format!("{sk}x")), None);
+            assert_eq!(parse_address(&format!("{pk}#"), &sk), None);
+            assert_eq!(parse_address(&pk, &format!("{sk}#")), None);
         }
         let alice = account(&CustomerId::of("local", "alice"));
         assert_eq!(parse_address(&alice, "entry#1"), None, "an entry's number has twelve digits");

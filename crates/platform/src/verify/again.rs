@@ -8,7 +8,7 @@ use domain::ids::{CustomerId, OrderId};
 use domain::orders::Order;
 use domain::promises::{AccountRun, Finding, Subject, Subjects};
 
-use super::{Plan, funds, readable};
+use super::{Plan, readable, supplies};
 use crate::store::Failure;
 use crate::table::{Stored, Table};
 
@@ -48,10 +48,10 @@ impl Reader<'_> {
             if let Subject::Order(order) = subject {
                 self.charges(&mut subjects, order, &known).await?;
             }
-            let funds = funds(self.table, subjects.payers()).await?;
+            let supplies = supplies(self.table, subjects.awaited()).await?;
             if self.version(subject).await? == before {
                 let settled = self.plan.settled(until, None);
-                let found = subjects.judge(|customer| funds.get(customer).copied(), settled);
+                let found = subjects.judge(|resource| supplies.get(resource).copied(), settled);
                 return Ok(found.into_iter().filter(|(of, _)| of == subject).flat_map(|(_, found)| found).collect());
             }
         }
@@ -74,7 +74,7 @@ impl Reader<'_> {
         let mut new = Vec::new();
         self.walk(&order.customer, |item| {
             if let Item::Entry(entry) = &item
-                && entry.cause == Cause::Order(*id)
+                && (entry.cause == Cause::Order(*id) || entry.cause == Cause::Refund(*id))
                 && !known.contains(&entry.key())
             {
                 new.push(item);

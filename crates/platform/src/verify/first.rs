@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use domain::Timestamp;
 use domain::books::{Item, Kept, Key, Version};
 use domain::ids::CustomerId;
-use domain::orders::{Order, Resource, Waiting, What};
-use domain::promises::{AccountRun, Report, Sketch, Subject, Suspects, Totals, Until};
+use domain::orders::{Order, Resource, Waiting};
+use domain::promises::{AccountRun, Finding, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles};
 
 use super::pages::Pages;
-use super::{Findings, Plan, Progress, funds, readable, unreadable};
+use super::{Findings, Plan, Progress, readable, supplies, unreadable};
 use crate::store::Failure;
 use crate::table::{Stored, Table};
 
@@ -26,6 +26,8 @@ pub(super) struct Read {
     pub(super) findings: Findings,
     /// Accounts of a live table that are to be read again, each with what it was counted for.
     pub(super) accounts: BTreeMap<CustomerId, Totals>,
+    /// Stock and slots that do not come to what they say.
+    pub(super) sums: Vec<Finding>,
 }
 
 struct Pass<'a> {
@@ -33,6 +35,7 @@ struct Pass<'a> {
     plan: &'a Plan,
     until: Until,
     sketch: Sketch,
+    shelves: Shelves,
     report: Report,
     totals: Totals,
     findings: Findings,
@@ -50,6 +53,7 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
         plan,
         until,
         sketch: Sketch::new(plan.chance, plan.buckets_bits, until),
+        shelves: Shelves::new(until),
         report: Report::default(),
         totals: Totals::default(),
         findings: Findings::new(plan.findings),
@@ -80,8 +84,8 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
     pass.look_at_parked().await?;
     pass.look_at_places().await?;
     let settled = plan.settled(until, pass.report.newest);
-    let Pass { sketch, report, totals, findings, accounts, .. } = pass;
-    Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts })
+    let Pass { sketch, shelves, report, totals, findings, accounts, .. } = pass;
+    Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts, sums: shelves.judge() })
 }
 
 impl Pass<'_> {
@@ -89,12 +93,21 @@ impl Pass<'_> {
         let (item, version) = (stored.found.item, stored.found.version);
         self.report.count(&item);
         self.sketch.see(&item, version);
+        self.shelves.see(&item);
         match item {
             Item::Account(account) => self.run(segment, account.customer).see_account(account),
             Item::Entry(entry) => self.run(segment, entry.customer).see_entry(&entry),
             Item::Order(order) if order.parked.is_some() => self.parked.push((order, version)),
             Item::Waiting(waiting) => self.places.push(waiting),
-            Item::Order(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => {}
+            Item::Order(_)
+            | Item::Deposit(_)
+            | Item::Notification(_)
+            | Item::Unreadable(_)
+            | Item::Product(_)
+            | Item::Stock(_)
+            | Item::Receipt(_)
+            | Item::Slot(_)
+            | Item::ListedSlot(_) => {}
         }
     }
 
@@ -131,29 +144,21 @@ impl Pass<'_> {
         let place = |order: &Order| order.parked.map(|resource| order.waiting_key(resource));
         let keys: Vec<Key> = parked.iter().filter_map(|(order, _)| place(order)).collect();
         let places = readable(self.table, &keys).await?;
-        let customers = parked.iter().filter_map(|(order, _)| match order.parked? {
-            Resource::Account(customer) => Some(customer),
-        });
-        let funds = funds(self.table, customers).await?;
+        let supplies = supplies(self.table, parked.iter().filter_map(|(order, _)| order.parked)).await?;
         for (order, version) in parked {
             let has_its_place = place(&order).is_some_and(|place| places.get(&place).is_some_and(Option::is_some));
-            if (!has_its_place || self.idles(&order, &funds)) && self.is_still(&order, version).await? {
+            if (!has_its_place || self.idles(&order, &supplies)) && self.is_still(&order, version).await? {
                 self.sketch.suspect(&Subject::Order(order.id));
             }
         }
         Ok(())
     }
 
-    fn idles(&self, order: &Order, funds: &BTreeMap<CustomerId, domain::promises::Funds>) -> bool {
-        let (Some(Resource::Account(customer)), Some(waiting)) = (order.parked, order.waiting_for) else {
-            return false;
-        };
-        let has_passed = |at: Timestamp| !self.plan.is_live() || self.until.counts(at);
-        waiting.what == What::Money
-            && has_passed(waiting.since)
-            && funds
-                .get(&customer)
-                .is_some_and(|funds| funds.balance >= order.amount && funds.last_at.is_none_or(has_passed))
+    fn idles(&self, order: &Order, supplies: &BTreeMap<Resource, Supply>) -> bool {
+        let has_settled = |at: Timestamp| !self.plan.is_live() || self.until.counts(at);
+        // A slot that has begun has no room. Where the time is known only in the end, whoever may idle is looked at then.
+        let at = self.until.0.unwrap_or(Timestamp::from_millis(0));
+        idles(order, |resource| supplies.get(resource).copied(), has_settled, at).is_some()
     }
 
     /// Places in queues: each is its order's.

@@ -8,7 +8,7 @@ use domain::promises::{Finding, Subject, Subjects, Suspects, Until};
 
 use super::again::Reader;
 use super::pages::Pages;
-use super::{Findings, Plan, Progress, funds};
+use super::{Findings, Plan, Progress, supplies};
 use crate::store::Failure;
 use crate::table::Table;
 
@@ -33,8 +33,8 @@ pub(super) async fn pass(
         from = next;
         for subjects in held.into_values() {
             let settled = round.until.0.unwrap_or(settled);
-            let funds = funds(table, subjects.payers()).await?;
-            let found = subjects.judge(|customer| funds.get(customer).copied(), settled);
+            let supplies = supplies(table, subjects.awaited()).await?;
+            let found = subjects.judge(|resource| supplies.get(resource).copied(), settled);
             if !plan.is_live() {
                 findings.take(found.into_values().flatten());
                 continue;

@@ -88,13 +88,13 @@ async fn an_item_of_a_newer_version_is_named() {
         let item = json!({
             "pk": { "S": format!("order#{order}") },
             "sk": { "S": "order" },
-            "format": { "N": "2" },
+            "format": { "N": "999" },
         });
         let put = http::Request::post("/").header("x-amz-target", "DynamoDB_20120810.PutItem");
         let put = put.body(json!({ "TableName": "paidonce-table", "Item": item }).to_string().into()).unwrap();
         assert_eq!(cloud.connector().answer(put).await.status(), 200);
     }
-    let parts = [&format!("order#{order}"), "is of format 2", "newer release"];
+    let parts = [&format!("order#{order}"), "is of format 999", "newer release"];
     told(&run(directory.path(), &["timeline", &order]), 1, &parts);
     let verified = run(directory.path(), &["verify"]);
     assert_eq!(verified.status.code(), Some(1));

@@ -44,7 +44,7 @@ fn a_state_is_verified_while_it_is_served_and_afterwards() {
     let report: Value = serde_json::from_slice(&stopped.stdout).unwrap();
     assert_eq!((&report["holds"], &report["state"]["running"]), (&true.into(), &false.into()));
     assert_eq!((&report["state"]["queued_messages"], &report["seen"]["waiting"]), (&0.into(), &1.into()));
-    assert_eq!(report["promises"].as_array().unwrap().len(), 6);
+    assert_eq!(report["promises"].as_array().unwrap().len(), 7);
 }
 
 #[test]
