@@ -72,7 +72,7 @@ pub struct Arguments {
     pub sweep: SweepArguments,
     #[cfg(feature = "planted")]
     #[command(flatten)]
-    pub planted: crate::planted::Arguments,
+    pub planted: crate::planted::PlantedArguments,
     /// What this command is called where it is told how to play a run again.
     #[arg(skip = "simulation")]
     pub command: &'static str,

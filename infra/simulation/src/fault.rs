@@ -293,6 +293,13 @@ impl Outage {
         Some(Self { from_ms, to_ms: from_ms + length_ms, class, fault, rate })
     }
 
+    fn until_given_up(rng: &mut fastrand::Rng) -> Self {
+        let class = [Class::Query, Class::Query, Class::Put, Class::Send, Class::Announce][rng.usize(0..5)];
+        let fault = [Fault::ErrorBefore, Fault::Throttled, Fault::CrashBefore][rng.usize(0..3)];
+        let from_ms = rng.i64(0..4_000);
+        Self { from_ms, to_ms: from_ms + rng.i64(1_000_000..1_800_000), class, fault, rate: 10_000 }
+    }
+
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
         class == self.class && (self.from_ms..self.to_ms).contains(&elapsed_ms) && chance::happens(rng, self.rate)
     }
@@ -327,6 +334,11 @@ impl Swarm {
             rates.insert(Fault::Overtaken, Self::RATES[rng.usize(0..Self::RATES.len())] / softened);
         }
         let lag_ms = if on_in_ten > 0 && rng.bool() { rng.i64(20..4_000) } else { 0 };
+        // Nothing but an outage that lasts until messages are given up, and until what takes them up fails too.
+        if rng.u32(0..60) == 0 {
+            let outage = Some(Outage::until_given_up(&mut rng));
+            return Self { outage, ..Self::default() };
+        }
         Self { rates, skew_ms, kept, outage, late_wakes, lag_ms }
     }
 

@@ -17,7 +17,7 @@ use known::Known;
 use search::Found;
 
 #[derive(Args, Clone, Debug)]
-pub struct Arguments {
+pub struct PlantedArguments {
     /// Only this bug; with --replay, the one that is in the code
     #[arg(long, value_name = "BUG", value_parser = bug)]
     pub planted: Option<Bug>,

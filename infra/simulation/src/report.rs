@@ -43,6 +43,8 @@ pub(crate) struct Kept {
 
 /// Shrinks a run that breaks a promise.
 pub(crate) fn shrink_failure(what: &str, plan: &Plan, directory: &File) -> Result<Kept, ReportError> {
+    // What is told stays as it is when something else is left out.
+    let plan = &plan.told(&play(plan)?);
     let judge = |plan: &Plan| play(plan).map(|outcome| Verdict::new(kinds(&outcome.findings), outcome));
     let shrunk = shrink(plan, MOST_RUNS, judge, progress)?
         .ok_or_else(|| ReportError::Holds(format!("{what} keeps every promise: nothing to shrink")))?;
@@ -51,6 +53,8 @@ pub(crate) fn shrink_failure(what: &str, plan: &Plan, directory: &File) -> Resul
 
 /// Shrinks a run that keeps every promise on rare paths.
 pub(crate) fn shrink_reaching(plan: &Plan, paths: &[Path], directory: &File) -> Result<Kept, ReportError> {
+    // What is told stays as it is when something else is left out.
+    let plan = &plan.told(&play(plan)?);
     let judge = |plan: &Plan| play(plan).map(|outcome| Verdict::new(reached(paths, &outcome), outcome));
     let names = paths.iter().map(|path| path.name()).collect::<Vec<_>>().join("; ");
     let shrunk = shrink(plan, MOST_RUNS, judge, progress)?

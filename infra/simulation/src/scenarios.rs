@@ -34,6 +34,16 @@ impl Scenario {
         Self::of("both-woken", &[|| vec![order(300), order(200), pause(2), deposit(500)]]),
         Self::of("unpaid", &[|| vec![deposit(100), cancelled_if_unpaid(300)]]),
         Self { hours: 1, ..Self::of("overdue", &[overdue]) },
+        Self {
+            hours: 1,
+            only: &["Sweep"],
+            ..Self::of("overdue-in-doubt", &[overdue]).in_outage(
+                3_600_000,
+                3_680_000,
+                Class::Transact,
+                Fault::LostAfter,
+            )
+        },
         Self::of("replayed", &[replayed]),
         Self::of("reads", &[reads, || vec![pause(1), order(100), does(Operation::ListOrders)]]),
         Self { only: &["AdvanceOrders", "Relay"], ..Self::of("burst", &[burst]) },
