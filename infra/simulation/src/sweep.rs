@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use crate::command::lock;
 use crate::coverage::Coverage;
 use crate::fault::Fault;
 use crate::outcome::{Met, Outcome};
@@ -299,8 +300,4 @@ fn all(trials: &[Trial], threads: usize, progress: impl Fn(Done) + Sync) -> Resu
         Some(error) => Err(error),
         None => Ok(tried.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
