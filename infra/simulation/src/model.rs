@@ -403,7 +403,7 @@ impl Model {
         let is_due = |intent: &&Intent| intent.told_ms.is_some_and(|told_ms| told_ms + INDEX_LAG_MS <= asked_ms);
         let mut due = self.intents.iter().filter(|intent| intent.kind == Kind::Order).filter(is_due);
         let missing = due.find(|intent| !listed.contains(&intent.id.as_deref()));
-        must(missing.is_none(), || format!("{missing:?} is not in the list of orders"))
+        must(missing.is_none(), || format!("{} is not in the list of orders", missing.map_or("", |intent| &intent.key)))
     }
 
     /// An order that nobody here was told of may be one whose answer was lost.
