@@ -86,7 +86,8 @@ fn the_binary_has_none() {
     let known: BTreeMap<String, Vec<u64>> = serde_json::from_str(&known).unwrap();
     assert!(known.len() >= 25, "only {} bugs are planted", known.len());
     let program = std::fs::read(env!("CARGO_BIN_EXE_bootstrap")).unwrap();
-    let holds = |words: &str| program.windows(words.len()).any(|window| window == words.as_bytes());
+    let text = String::from_utf8_lossy(&program);
+    let holds = |words: &str| text.contains(words);
     assert!(holds("the template's Handler must be one of"), "what the binary says is not found in it");
     // That a build with bugs holds these words, `simulation --known` looks up in itself.
     for words in known.keys().map(String::as_str).chain([MARKER]) {

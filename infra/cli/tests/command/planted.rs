@@ -13,7 +13,8 @@ fn the_command_has_no_planted_bugs() {
     let known: BTreeMap<String, Vec<u64>> = serde_json::from_str(KNOWN).unwrap();
     assert!(known.len() >= 25, "only {} bugs are planted", known.len());
     let program = std::fs::read(env!("CARGO_BIN_EXE_paidonce")).unwrap();
-    let holds = |words: &str| program.windows(words.len()).any(|window| window == words.as_bytes());
+    let text = String::from_utf8_lossy(&program);
+    let holds = |words: &str| text.contains(words);
     assert!(holds("Replay one event through its function"), "what the command says is not found in it");
     for words in known.keys().map(String::as_str).chain([MARKER]) {
         assert!(!holds(words), "{words:?} is in the command");
