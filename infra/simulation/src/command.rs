@@ -116,7 +116,7 @@ fn sweep_and_search(scenarios: &[&'static Scenario], arguments: &Arguments) -> E
         None => ExitCode::from(2),
         Some(swept) if !swept.is_whole() => ExitCode::FAILURE,
         #[cfg(not(feature = "planted"))]
-        Some(swept) if arguments.within.is_some() => crate::search::run(arguments, Some(&swept.coverage)),
+        Some(swept) if arguments.within.is_some() => crate::search::run(arguments, Some(&swept)),
         Some(_) => ExitCode::SUCCESS,
     }
 }

@@ -15,6 +15,8 @@ use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::play::play;
 use crate::report;
+use crate::sweep::Swept;
+use crate::sweep_command;
 
 /// Runs with fewer seeds than this need not reach everything.
 const ENOUGH_TO_COVER: u64 = 10_000;
@@ -76,12 +78,15 @@ impl Range {
 }
 
 /// Searches, after a sweep that reached this already or without one.
-pub(crate) fn run(arguments: &Arguments, swept: Option<&Coverage>) -> ExitCode {
+pub(crate) fn run(arguments: &Arguments, swept: Option<&Swept>) -> ExitCode {
     let range = &Range::of(arguments);
     let began = Instant::now();
     let threads = threads(arguments);
     let (next, stop, broken) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(None));
-    let tally = Mutex::new(Tally { coverage: swept.cloned().unwrap_or_default(), ..Tally::default() });
+    let tally = Mutex::new(Tally {
+        coverage: swept.map(|swept| swept.coverage.clone()).unwrap_or_default(),
+        ..Tally::default()
+    });
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -121,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments, swept: Option<&Coverage>) -> ExitCode {
         ),
         _ => None,
     };
-    let code = summarise(arguments, range, swept.is_some(), &tally, began.elapsed(), kept.as_ref());
+    let code = summarise(arguments, range, swept, &tally, began.elapsed(), kept.as_ref());
     match kept {
         Some(Ok(kept)) if !arguments.json => report::print_kept(&kept, arguments.command),
         Some(Err(error)) => {
@@ -175,7 +180,7 @@ fn show_progress(range: &Range, began: Instant, tally: &Mutex<Tally>, stop: &Ato
 fn summarise(
     arguments: &Arguments,
     range: &Range,
-    is_swept: bool,
+    swept: Option<&Swept>,
     tally: &Tally,
     took: Duration,
     kept: Option<&Result<report::Kept, String>>,
@@ -183,10 +188,10 @@ fn summarise(
     let all = tally.coverage.all();
     let missing: Vec<&String> = all.iter().filter(|(_, times)| **times == 0).map(|(name, _)| name).collect();
     let lacks_coverage =
-        arguments.require_coverage && (is_swept || tally.seeds >= ENOUGH_TO_COVER) && !missing.is_empty();
+        arguments.require_coverage && (swept.is_some() || tally.seeds >= ENOUGH_TO_COVER) && !missing.is_empty();
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        let summary = json!({
+        let mut summary = json!({
             "seeds": tally.seeds,
             "first": range.first,
             "calls": tally.calls,
@@ -204,6 +209,9 @@ fn summarise(
             })),
             "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         });
+        if let Some(swept) = swept {
+            summary["sweep"] = sweep_command::summary(swept, arguments.command);
+        }
         let _ = writeln!(out, "{summary:#}");
     } else {
         let _ = writeln!(

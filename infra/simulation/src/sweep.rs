@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -49,6 +50,7 @@ pub struct Swept {
     /// The first failing run of each scenario: the options that play it again, and what is wrong.
     pub failures: Vec<(String, Vec<String>)>,
     pub coverage: Coverage,
+    pub took: Duration,
 }
 
 impl Swept {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::{Arguments, threads};
 use crate::plan::Plan;
@@ -46,7 +46,8 @@ impl SweepArguments {
     }
 }
 
-/// Sweeps and shows what it came to. `None` if it could not.
+/// Sweeps and shows what it came to, unless that is for machines and a search comes after it, whose summary has both.
+/// `None` if it could not.
 pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Arguments) -> Option<Swept> {
     let is_json = arguments.json;
     let began = Instant::now();
@@ -60,7 +61,11 @@ pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Argu
     });
     match swept {
         Ok(swept) => {
-            show(&swept, is_json, arguments.command, began.elapsed());
+            let is_searched = arguments.within.is_some() && !domain::planted::IS_PLANTED;
+            let swept = Swept { took: began.elapsed(), ..swept };
+            if !(is_json && is_searched && swept.is_whole()) {
+                show(&swept, is_json, arguments.command);
+            }
             Some(swept)
         }
         Err(error) => {
@@ -70,19 +75,23 @@ pub(crate) fn run(scenarios: &[&'static Scenario], like: &Plan, arguments: &Argu
     }
 }
 
-fn show(swept: &Swept, is_json: bool, command: &str, took: Duration) {
+/// For machines.
+pub(crate) fn summary(swept: &Swept, command: &str) -> Value {
+    let failures = swept
+        .failures
+        .iter()
+        .map(|(again, findings)| json!({ "again": format!("{command} {again}"), "findings": findings }));
+    json!({
+        "scenarios": swept.scenarios,
+        "failures": failures.collect::<Vec<_>>(),
+        "milliseconds": u64::try_from(swept.took.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn show(swept: &Swept, is_json: bool, command: &str) {
     let mut out = std::io::stdout().lock();
     if is_json {
-        let failures = swept
-            .failures
-            .iter()
-            .map(|(again, findings)| json!({ "again": format!("{command} {again}"), "findings": findings }));
-        let summary = json!({
-            "scenarios": swept.scenarios,
-            "failures": failures.collect::<Vec<_>>(),
-            "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        });
-        let _ = writeln!(out, "{summary:#}");
+        let _ = writeln!(out, "{:#}", summary(swept, command));
         return;
     }
     let _ = writeln!(
@@ -116,7 +125,7 @@ fn show(swept: &Swept, is_json: bool, command: &str, took: Duration) {
         out,
         "{} runs and {crash_pairs} pairs of crashes in {} s",
         swept.total(|tally| tally.runs),
-        took.as_secs()
+        swept.took.as_secs()
     );
     let percent = (reached * 100).checked_div(pairs).unwrap_or_default();
     let _ = writeln!(out, "{percent} % of {pairs} (call, fault)");

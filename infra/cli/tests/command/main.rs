@@ -10,6 +10,7 @@ mod killing;
 mod looking;
 mod planted;
 mod serving;
+mod simulating;
 mod support;
 mod tokens;
 mod verifying;
