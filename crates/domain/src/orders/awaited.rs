@@ -3,7 +3,7 @@
 
 use super::{Order, OrderState, What};
 use crate::accounts::Account;
-use crate::books::Key;
+use crate::books::{Item, Key};
 use crate::goods::{Short, Stock};
 use crate::ids::Sku;
 use crate::slots::Slot;
@@ -15,6 +15,22 @@ pub struct Around {
     pub account: Option<Account>,
     pub stock: Vec<Stock>,
     pub slot: Option<Slot>,
+}
+
+impl Around {
+    /// Of what [`needs`] named and was found.
+    pub fn of(items: impl IntoIterator<Item = Item>) -> Self {
+        let mut around = Self::default();
+        for item in items {
+            match item {
+                Item::Account(account) => around.account = Some(account),
+                Item::Stock(stock) => around.stock.push(stock),
+                Item::Slot(slot) => around.slot = Some(slot),
+                _ => {}
+            }
+        }
+        around
+    }
 }
 
 /// What to look at to say what would end the waiting; nothing if it does not wait.
