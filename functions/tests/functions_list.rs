@@ -33,7 +33,7 @@ const CASES: &[Case] = &[
     after(&["place-order"], "get-order", Status(200)),
     after(&["place-order"], "get-timeline", Status(200)),
     alone("list-notifications", Status(200)),
-    after(&["put-product", "place-order.goods"], "cancel-order", Status(200)),
+    after(&["put-product", "place-order.reserve-first"], "cancel-order", Status(200)),
     alone("put-product", Status(200)),
     after(&["put-product"], "get-product", Status(200)),
     after(&["put-product"], "list-products", Status(200)),
@@ -45,6 +45,7 @@ const CASES: &[Case] = &[
     alone("authorize", Answer(r#"{"isAuthorized":false}"#)),
     alone("relay", Answer(NONE_FAILED)),
     after(&["deposit", "place-order"], "advance-orders", Answer(NONE_FAILED)),
+    after(&["put-product", "receive-stock", "deposit"], "advance-orders.goods", Answer(NONE_FAILED)),
     alone("notify", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
@@ -53,6 +54,8 @@ const CASES: &[Case] = &[
     alone("recover.every-hour", Answer(r#"{"taken_up":0}"#)),
     // What others need before them.
     after(&["put-product"], "place-order.goods", Status(201)),
+    after(&["put-product"], "place-order.reserve-first", Status(201)),
+    after(&["put-product", "place-order.goods"], "get-timeline.goods", Status(200)),
     alone("put-slot.standard", Status(200)),
     alone("put-slot.begun", Status(200)),
     // Who calls.
@@ -496,6 +499,11 @@ fn messages_are_as_the_code_writes_them() {
         }
         assert!(found, "{fixture} has no message of the order in relay.json");
     }
+    for message in event("advance-orders.goods")["Records"].as_array().unwrap() {
+        let work: WorkMessage = serde_json::from_str(message["body"].as_str().unwrap()).unwrap();
+        assert_eq!(serde_json::to_string(&work).unwrap(), message["body"].as_str().unwrap());
+        as_sent(message, &work.group(), &work.deduplication_id());
+    }
     for fixture in ["notify", "recover.dead-notifications"] {
         for message in event(fixture)["Records"].as_array().unwrap() {
             let body = message["body"].as_str().unwrap();
@@ -663,8 +671,11 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("PutSlot", "put-slot"),
         ("ListSlots", "list-slots"),
         ("PlaceOrder", "place-order.goods"),
-        ("CancelOrder", "cancel-order"),
+        ("AdvanceOrders", "advance-orders.goods"),
+        ("GetTimeline", "get-timeline.goods"),
         ("AcceptDelivery", "accept-delivery"),
+        ("PlaceOrder", "place-order.reserve-first"),
+        ("CancelOrder", "cancel-order"),
         ("GetDescription", "get-description"),
         ("Recover", "recover.dead-updates"),
         ("Recover", "recover.dead-notifications"),
