@@ -281,6 +281,44 @@ async fn a_customer_cancels_at_every_step_and_everything_is_given_back_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancel_and_the_order_going_on_race_and_one_of_them_wins() {
+    let system = system();
+    let alice = user(&system, "alice");
+    shop_of_tea(&system, "25").await;
+    receive(&system, "r1", 60).await;
+    keeper(&system).put("/slots/standard", r#"{"capacity":60}"#).await.expect(200);
+    alice.deposit("d1", "1500").await.expect(201);
+    let race = async |n: u64| {
+        let key = format!("o{n}");
+        let order = alice.post("/orders", &key, TEA).await.expect(201).id();
+        tokio::time::sleep(Duration::from_millis(n * 2)).await;
+        let mut answer = alice.ask(&format!("/orders/{order}/cancel")).await;
+        while answer.status == 503 {
+            assert_eq!(answer.code(), "try_again");
+            answer = alice.ask(&format!("/orders/{order}/cancel")).await;
+        }
+        (order, answer)
+    };
+    let raced = futures_util::future::join_all((0..60).map(race)).await;
+    system.settled().await;
+    let mut completed = 0;
+    for (order, answer) in &raced {
+        let state = alice.state(order).await;
+        if answer.status == 200 {
+            assert_eq!((answer.get("state"), state), ("cancelled".to_owned(), "cancelled".to_owned()));
+        } else {
+            let said = (answer.status, answer.code(), answer.get("detail").contains("completed"));
+            assert_eq!((said, state), ((409, "too_late_to_cancel".to_owned(), true), "completed".to_owned()));
+            completed += 1;
+        }
+    }
+    assert!((1..60).contains(&completed), "each wins some of them: {completed}");
+    let balance = format!("{}.00", 25 * (60 - completed));
+    assert_eq!((alice.balance().await, on_hand(&system).await), (balance, json!(60 - completed)));
+    promises_hold(&system).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_given_back_goes_to_who_waits_for_it() {
     let system = system();
     let (alice, bob) = (user(&system, "alice"), user(&system, "bob"));

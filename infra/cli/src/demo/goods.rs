@@ -17,7 +17,7 @@ async fn stops(stage: &mut Stage, who: &str, order: &Answer, waits_for: &str, to
     let seen = stage.order(who, order).await;
     stage.expect("it waits for", &seen["waiting_for"]["what"].as_str().unwrap_or("nothing"), waits_for);
     let last = stage.told(who, order).await.pop().unwrap_or_default();
-    stage.expect("and says so", &last, told);
+    stage.expect("told last", &last, told);
 }
 
 /// What would end the waiting first of all, as the timeline says.
