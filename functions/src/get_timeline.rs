@@ -1,5 +1,6 @@
-//! `GET /orders/{id}/timeline`: how an order came to where it is, and what it waits for.
+//! `GET /orders/{id}/timeline`: how an order came to where it is, what it waits for, and what would end that.
 
+use domain::orders::awaited::{self, Around};
 use platform::App;
 use platform::http::{Problem, Request, Response};
 
@@ -7,5 +8,8 @@ use crate::{get_order, views};
 
 pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Problem> {
     let order = get_order::load(app, &request).await?;
-    Ok(Response::json(200, &views::timeline(&order)))
+    let found = app.store.table().load(&awaited::needs(&order)).await?;
+    let around = Around::of(found.into_values().flatten().map(|stored| stored.found.item));
+    let ends_with = awaited::ends_with(&order, &around, request.now);
+    Ok(Response::json(200, &views::timeline(&order, ends_with)))
 }

@@ -3,6 +3,7 @@
 //! Everything runs in this process over a state that is deleted afterwards. Nothing waits for a time to pass: the
 //! story goes on when the system has nothing left to do.
 
+mod goods;
 mod stage;
 
 use domain::Millis;
@@ -35,6 +36,7 @@ async fn play(stage: &mut Stage) -> Result<bool, Failure> {
     two_orders_and_money_for_one(stage).await;
     an_order_that_will_not_wait(stage).await;
     fifty_at_once(stage).await;
+    goods::play(stage).await;
 
     stage.scene("Every promise, checked over the whole table");
     let app = stage.app();

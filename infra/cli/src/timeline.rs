@@ -1,9 +1,11 @@
-//! `paidonce timeline`: how one order came to where it is, and what it waits for, read from the state itself. It asks
+//! `paidonce timeline`: how one order came to where it is, what it waits for and what would end that, read from the state
+//! itself. It asks
 //! nobody whose order it is: whoever can read the directory can read all of it.
 
 use domain::books::{Kept, Key};
 use domain::events::Told;
 use domain::ids::OrderId;
+use domain::orders::awaited::{self, Around};
 use domain::orders::{CancelReason, Lack, Order, Passage, WaitingFor, What};
 use serde_json::{Value, json};
 
@@ -29,34 +31,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Failure::Usage(format!("{order:?} is no order id; one has 32 letters and digits, as GET /orders lists them"))
     })?;
     let runtime = runtime::of_one_thread()?;
-    let order = runtime.block_on(load(arguments, id))?;
+    let (order, ends_with) = runtime.block_on(load(arguments, id))?;
     if arguments.json {
-        say(format_args!("{:#}", to_json(&order)));
+        say(format_args!("{:#}", to_json(&order, &ends_with)));
     } else {
-        show(&order, Paint::for_stdout());
+        show(&order, &ends_with, Paint::for_stdout());
     }
     Ok(())
 }
 
-async fn load(arguments: &Arguments, id: OrderId) -> Result<Order, Failure> {
+/// The order, and what would end its waiting.
+async fn load(arguments: &Arguments, id: OrderId) -> Result<(Order, Vec<String>), Failure> {
     let directory = arguments.state.directory();
     let (_snapshot, reader) = directory.snapshot()?;
     let key = Key::Order(id);
-    let found = reader.store.table().load(&[key]).await.map_err(platform::Failure::from)?.remove(&key).flatten();
-    found.and_then(|stored| Order::of_item(&stored.found.item).cloned()).ok_or_else(|| {
+    let table = reader.store.table();
+    let found = table.load(&[key]).await.map_err(platform::Failure::from)?.remove(&key).flatten();
+    let order = found.and_then(|stored| Order::of_item(&stored.found.item).cloned()).ok_or_else(|| {
         let directory = directory.path().display();
         Failure::Failed(format!("there is no order {id} in {directory}; is it in another one (--state DIR)?"))
-    })
+    })?;
+    let around = table.load(&awaited::needs(&order)).await.map_err(platform::Failure::from)?;
+    let around = Around::of(around.into_values().flatten().map(|stored| stored.found.item));
+    let ends_with = awaited::ends_with(&order, &around, reader.store.now());
+    Ok((order, ends_with))
 }
 
-fn to_json(order: &Order) -> Value {
+fn to_json(order: &Order, ends_with: &[String]) -> Value {
     let passed = |passage: &Passage| {
         let (transition, cause) = words(order, &passage.told);
         let event = passage.event(&order.id).to_string();
         json!({ "at": passage.at.to_string(), "transition": transition, "cause": cause, "event": event })
     };
     let waiting = order.waiting_for.map(|waiting| {
-        json!({ "what": waiting.what, "since": waiting.since.to_string(), "until": waiting.until.to_string() })
+        let (since, until) = (waiting.since.to_string(), waiting.until.to_string());
+        json!({ "what": waiting.what, "since": since, "until": until, "ends_with": ends_with })
+    });
+    let lines = order.lines.iter().map(|line| {
+        let price = line.price.to_decimal(order.currency);
+        json!({ "sku": line.sku.to_string(), "quantity": line.quantity, "price": price })
     });
     json!({
         "id": order.id.to_string(),
@@ -64,17 +77,25 @@ fn to_json(order: &Order) -> Value {
         "state": order.state.name(),
         "amount": order.amount.to_decimal(order.currency),
         "currency": order.currency.code(),
+        "lines": lines.collect::<Vec<_>>(),
+        "slot": order.slot.map(|slot| slot.to_string()),
         "waiting_for": waiting,
         "next_look": order.look_at.map(|at| at.to_string()),
         "items": order.timeline.iter().map(passed).collect::<Vec<_>>(),
     })
 }
 
-fn show(order: &Order, paint: Paint) {
+fn show(order: &Order, ends_with: &[String], paint: Paint) {
     let amount = order.amount.to_decimal(order.currency);
     say(format_args!("order {}  {}  {amount} {}", order.id, paint.bold(order.state.name()), order.currency));
     if let Some(description) = &order.description {
         say(format_args!("  {}", paint.faint(description.as_str())));
+    }
+    for line in &order.lines {
+        say(format_args!("  {} of {} at {}", line.quantity, line.sku, line.price.to_decimal(order.currency)));
+    }
+    if !order.lines.is_empty() {
+        say(format_args!("  for slot {}", order.slot()));
     }
     say("");
     for passage in &order.timeline {
@@ -88,6 +109,12 @@ fn show(order: &Order, paint: Paint) {
         (None, Some(look_at)) => format!("  on its way; it is looked at again at {look_at} at the latest"),
         (None, None) => "  it has ended and waits for nothing".to_owned(),
     });
+    if !ends_with.is_empty() {
+        say("  what would end that, each for itself:");
+    }
+    for end in ends_with {
+        say(format_args!("    {end}"));
+    }
 }
 
 fn awaited(WaitingFor { what, since, until, .. }: &WaitingFor) -> String {

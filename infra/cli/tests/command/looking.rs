@@ -73,6 +73,29 @@ fn a_timeline_says_how_an_order_came_here_and_what_it_waits_for() {
     assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
 }
 
+#[test]
+fn a_timeline_of_goods_says_what_would_end_the_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path(), &["--quiet"]);
+    let headers = [("x-user-id", "keeper"), ("x-user-scopes", "stock"), ("content-type", "application/json")];
+    let put = server.call("PUT", "/stock/tea", &headers, r#"{"name": "Tea", "price": "12.50"}"#);
+    assert_eq!(put.status, 200);
+    server.post("alice", "/deposits", "d", r#"{"amount": 100}"#);
+    let order = server.post("alice", "/orders", "o", r#"{"lines": [{"sku": "tea", "quantity": 2}]}"#).text("id");
+    eventually("it waits for stock", SOON, || {
+        (server.get("alice", &format!("/orders/{order}")).text("state") == "awaiting_stock").then_some(())
+    });
+    let asked = server.get("alice", &format!("/orders/{order}/timeline")).json();
+    server.stop();
+    let said = stdout(&run(directory.path(), &["timeline", &order]));
+    for part in ["2 of tea at 12.50", "for slot standard", "waits for its goods to come in", "a receipt of 2 of tea"] {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+    let read: Value = serde_json::from_slice(&run(directory.path(), &["timeline", &order, "--json"]).stdout).unwrap();
+    assert_eq!(read["waiting_for"], asked["waiting_for"]);
+    assert_eq!(read["lines"][0]["price"], "12.50");
+}
+
 /// Adds a minor unit to the one account of a state that nobody serves.
 async fn conjure_money(state: &Path) {
     let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, Default::default()).unwrap();
