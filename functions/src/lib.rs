@@ -3,9 +3,11 @@
 
 mod advance_orders;
 mod authorize;
+mod credentials;
 mod deposit;
 mod get_account;
 mod get_description;
+mod get_keys;
 mod get_order;
 mod get_timeline;
 mod list_entries;
@@ -16,6 +18,8 @@ mod open_account;
 mod place_order;
 mod recover;
 mod relay;
+mod sign_in;
+mod sign_up;
 mod sweep;
 mod views;
 mod work;
@@ -49,6 +53,9 @@ functions! {
     "get-timeline" => http get_timeline;
     "list-notifications" => http list_notifications;
     "get-description" => http get_description;
+    "sign-up" => http sign_up;
+    "sign-in" => http sign_in;
+    "get-keys" => http get_keys;
     "authorize" => event authorize;
     "relay" => event relay;
     "advance-orders" => event advance_orders;

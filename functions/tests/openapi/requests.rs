@@ -13,9 +13,16 @@ use super::description::{Description, Operation, PROBLEM};
 use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 3] = ["amount_too_large", "description_too_long", "balance_too_large"];
+const BEYOND_A_SCHEMA: [&str; 6] = [
+    "amount_too_large",
+    "description_too_long",
+    "balance_too_large",
+    "email_taken",
+    "wrong_email_or_password",
+    "too_many_attempts",
+];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 5] = ["amount", "currency", "description", "if_unpaid", "colour"];
+const NAMES: [&str; 7] = ["amount", "currency", "description", "if_unpaid", "email", "password", "colour"];
 const CASES: u32 = 96;
 
 /// Values by a schema, each as a text of JSON.
@@ -34,7 +41,10 @@ fn by(description: &Description, schema: &Value) -> BoxedStrategy<String> {
         "string" => {
             let pattern = schema["pattern"].as_str().unwrap();
             let pattern = pattern.strip_prefix('^').unwrap().strip_suffix('$').unwrap();
-            prop::string::string_regex(pattern).unwrap().prop_map(|text| Value::from(text).to_string()).boxed()
+            let longest = schema["maxLength"].as_u64().map_or(usize::MAX, |longest| usize::try_from(longest).unwrap());
+            let texts = prop::string::string_regex(pattern).unwrap();
+            let texts = texts.prop_filter("it is too long", move |text| text.chars().count() <= longest);
+            texts.prop_map(|text| Value::from(text).to_string()).boxed()
         }
         "number" => {
             let step = schema["multipleOf"].to_string();

@@ -10,15 +10,22 @@ use serde_json::value::RawValue;
 use super::Problem;
 
 /// What was sent. Each field is taken once; what is left in the end is unknown.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Fields {
     fields: Vec<(String, Box<RawValue>)>,
     /// Name and canonical value of what was taken, for the fingerprint.
     taken: Vec<(&'static str, String)>,
 }
 
+/// By name, without what is in them.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.fields.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// A field's value, as JSON wrote it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Value<'a> {
     name: &'static str,
     raw: &'a str,
