@@ -3,21 +3,26 @@
 
 mod advance_orders;
 mod authorize;
+mod delete_webhook;
+mod deliver_webhook;
 mod deposit;
 mod get_account;
 mod get_description;
 mod get_order;
 mod get_timeline;
+mod get_webhook;
 mod list_entries;
 mod list_notifications;
 mod list_orders;
 mod notify;
 mod open_account;
 mod place_order;
+mod put_webhook;
 mod recover;
 mod relay;
 mod sweep;
 mod views;
+mod webhooks;
 mod work;
 
 use platform::{Function, Handler};
@@ -48,11 +53,15 @@ functions! {
     "get-order" => http get_order;
     "get-timeline" => http get_timeline;
     "list-notifications" => http list_notifications;
+    "put-webhook" => http put_webhook;
+    "get-webhook" => http get_webhook;
+    "delete-webhook" => http delete_webhook;
     "get-description" => http get_description;
     "authorize" => event authorize;
     "relay" => event relay;
     "advance-orders" => event advance_orders;
     "notify" => event notify;
+    "deliver-webhook" => event deliver_webhook;
     "sweep" => event sweep;
     "recover" => event recover;
 }

@@ -56,6 +56,14 @@ fn refusals() -> Vec<Refusal> {
         Refusal::TooLateToCancel { state: OrderState::Completed },
         Refusal::NotAwaitingDelivery { state: OrderState::AwaitingStock },
         Refusal::SlotHasRoom,
+        Refusal::WebhookUrlTooLong,
+        Refusal::WebhookUrlMalformed,
+        Refusal::WebhookUrlNotHttps,
+        Refusal::WebhookUrlHasCredentials,
+        Refusal::WebhookUrlHasFragment,
+        Refusal::WebhookUrlPort,
+        Refusal::WebhookUrlNotPublic,
+        Refusal::WebhookNotFound,
     ]
 }
 

@@ -17,6 +17,7 @@ use crate::messages::{Notification, Unreadable};
 use crate::orders::{Order, Resource, Waiting};
 use crate::refusal::Refusal;
 use crate::slots::{ListedSlot, Slot};
+use crate::webhooks::{Delivery, Endpoint};
 use crate::{Timestamp, planted};
 
 pub type Version = u64;
@@ -36,6 +37,8 @@ pub enum Key {
     Receipt(ReceiptId),
     Slot(SlotId),
     ListedSlot(SlotId),
+    Endpoint(CustomerId),
+    Delivery(EventId),
 }
 
 /// Anything that is kept.
@@ -53,6 +56,8 @@ pub enum Item {
     Receipt(Receipt),
     Slot(Slot),
     ListedSlot(ListedSlot),
+    Endpoint(Endpoint),
+    Delivery(Delivery),
 }
 
 /// What kinds of item have in common.
@@ -105,6 +110,8 @@ kept! {
     Receipt: receipt => Key::Receipt(receipt.id);
     Slot: slot => Key::Slot(slot.id);
     ListedSlot: listed => Key::ListedSlot(listed.slot);
+    Endpoint: endpoint => Key::Endpoint(endpoint.customer);
+    Delivery: delivery => Key::Delivery(delivery.event);
 }
 
 /// Why a decision ended without one.

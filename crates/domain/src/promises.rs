@@ -7,6 +7,7 @@
 //! [`watch::Watch`] judges each commit as it comes. Nothing here reads a table or mends anything.
 
 mod account;
+mod deliveries;
 mod goods;
 mod held;
 mod sketch;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use account::{AccountRun, Funds, Totals};
+pub use deliveries::{Late, judge_delivery};
 pub use goods::Shelves;
 pub use held::{Supply, idles};
 pub use sketch::{BUCKETS_BITS, Sketch, Suspects};
@@ -104,6 +106,10 @@ pub struct Report {
     pub products: usize,
     pub receipts: usize,
     pub slots: usize,
+    pub endpoints: usize,
+    pub deliveries: usize,
+    /// Deliveries that are not over.
+    pub undelivered: usize,
     /// Messages that nobody could read. Nothing is lost with them, but a person should look.
     pub unreadable: usize,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
@@ -156,6 +162,15 @@ impl Report {
                 self.slots += 1;
                 (Some(slot.changed_at), None)
             }
+            Item::Endpoint(endpoint) => {
+                self.endpoints += usize::from(endpoint.target.is_some());
+                (Some(endpoint.changed_at), None)
+            }
+            Item::Delivery(delivery) => {
+                self.deliveries += 1;
+                self.undelivered += usize::from(!delivery.state.is_over());
+                (Some(delivery.created_at), None)
+            }
             Item::Waiting(_) | Item::ListedSlot(_) => (None, None),
         };
         self.newest = self.newest.max(at);
@@ -177,6 +192,7 @@ pub struct Audit {
     accounts: BTreeMap<CustomerId, AccountRun>,
     subjects: Subjects,
     shelves: Shelves,
+    posted: deliveries::Posted,
     /// What may be waited for, but accounts.
     supplies: BTreeMap<Resource, Supply>,
 }
@@ -185,6 +201,7 @@ impl Audit {
     pub fn see(&mut self, item: Item, version: Version) {
         self.report.count(&item);
         self.shelves.see(&item);
+        self.posted.see(&item);
         match item {
             Item::Stock(stock) => _ = self.supplies.insert(Resource::Stock(stock.sku), Supply::Stock(stock)),
             Item::Slot(slot) => _ = self.supplies.insert(Resource::Slot(slot.id), Supply::Slot(slot)),
@@ -208,7 +225,7 @@ impl Audit {
 
     /// Judges. What is younger than `grace` may still be on its way.
     pub fn finish(self, now: Timestamp, grace: Millis) -> Report {
-        let Self { mut report, accounts, subjects, shelves, supplies } = self;
+        let Self { mut report, accounts, subjects, shelves, posted, supplies } = self;
         let settled = now.before(grace);
         let supply = |resource: &Resource| match resource {
             Resource::Account(customer) => accounts.get(customer).and_then(AccountRun::funds).map(Supply::Account),
@@ -216,6 +233,7 @@ impl Audit {
         };
         report.findings.extend(subjects.judge(supply, settled).into_values().flatten());
         report.findings.extend(shelves.judge());
+        report.findings.extend(posted.judge(settled));
         let mut totals = Totals::default();
         for run in accounts.into_values() {
             totals.add(&run.totals());

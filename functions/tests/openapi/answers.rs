@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -57,7 +58,18 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
     let with = |fields: &str| ask.clone().body(body_with(&ask, fields));
     let query = |query: &str| Ask { query: vec![query.to_owned()], ..ask.clone() };
     let amount = |amount: &str| ask.clone().body(format!(r#"{{"amount":{amount}}}"#));
+    let url = |url: &str| ask.clone().body(json!({ "url": url }).to_string());
     Some(match what {
+        "field_wrong_type" if ask.path == "/webhook" => ask.body(r#"{"url":5}"#),
+        "text_malformed" if ask.path == "/webhook" => ask.body(r#"{"url":"\ud800"}"#),
+        "webhook_url_too_long" => url(&format!("https://shop.example.com/{}", "x".repeat(500))),
+        "webhook_url_malformed" => url("shop.example.com"),
+        "webhook_url_not_https" => url("http://shop.example.com/"),
+        "webhook_url_has_credentials" => url("https://a:b@shop.example.com/"),
+        "webhook_url_has_fragment" => url("https://shop.example.com/#a"),
+        "webhook_url_port" => url("https://shop.example.com:25/"),
+        "webhook_url_not_public" => url("https://10.0.0.1/"),
+        "webhook_not_found" => ask.by("nobody"),
         "idempotency_key_missing" => ask.without("idempotency-key"),
         "idempotency_key_malformed" => ask.header("idempotency-key", "two, keys"),
         "body_too_large" => ask.body(" ".repeat(65_537)),
@@ -103,6 +115,7 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
 fn body_with(ask: &Ask, fields: &str) -> String {
     match ask.path.as_str() {
         "/accounts" => format!("{{{fields}}}"),
+        "/webhook" => format!(r#"{{"url":"https://shop.example.com/",{fields}}}"#),
         _ => format!(r#"{{"amount":5,{fields}}}"#),
     }
 }
@@ -160,6 +173,9 @@ async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
         let told = tour.call(system, &operation, used.body(r#"{"amount":2}"#)).await;
         assert_eq!(told.2, "key_used_for_another_request");
     }
+    let operation = tour.description.operation("deleteWebhook");
+    let removed = tour.call(system, &operation, tour.right(&operation, "").by("nobody")).await;
+    assert_eq!(removed.1, 204);
     let operation = tour.description.operation("makeDeposit");
     let most = Amount::from_minor(i64::MAX).unwrap().to_decimal(Currency::from_code(tour.currency).unwrap());
     let rich = |key| tour.right(&operation, key).by("rich");
@@ -171,11 +187,19 @@ async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
 /// A table that turns every write away. Whoever writes says so within the time limit, and not the gateway after it.
 async fn a_table_that_is_busy(tour: &mut Tour, operations: &[Operation]) {
     for why in busy::WHY {
+        let is_busy = Arc::new(AtomicBool::new(false));
         let system = support::system_with(|mut options| {
             options.parameters.insert("Currency".to_owned(), tour.currency.to_owned());
-            options.network = Arc::new(move |connector| platform::aws::shared(Busy { connector, why }));
+            let switch = is_busy.clone();
+            options.network =
+                Arc::new(move |connector| platform::aws::shared(Busy { connector, why, is_busy: switch.clone() }));
             options
         });
+        // What is there to be removed.
+        let put = tour.description.operation("putWebhook");
+        tour.call(&system, &put, tour.right(&put, "").by("alice").body(r#"{"url":"https://other.example.com/"}"#))
+            .await;
+        is_busy.store(true, Ordering::SeqCst);
         for operation in operations.iter().filter(|operation| tour.says(operation, "try_again")).collect::<Vec<_>>() {
             let ask = tour.right(operation, "late").by("alice");
             assert_eq!(tour.call(&system, operation, ask).await.2, "try_again", "{why}");
@@ -254,7 +278,9 @@ async fn items_that_cannot_be_read(tour: &mut Tour, system: &System, operations:
         call("PutItem", json!({ "TableName": table, "Item": newer })).await;
     }
     for operation in operations.iter().filter(|operation| tour.says(operation, "internal_error")).collect::<Vec<_>>() {
-        let key = tour.description.request(operation, STORY.iter().find(|(id, ..)| *id == operation.id).unwrap().1);
+        let key = tour
+            .description
+            .request(operation, STORY.iter().find(|(id, ..)| *id == operation.id).map_or("", |(_, name, _)| name));
         assert_eq!(tour.call(system, operation, key.by("alice")).await.2, "internal_error");
     }
 }

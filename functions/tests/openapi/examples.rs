@@ -28,10 +28,13 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("getTimeline", "waits", 200),
     ("getTimeline", "cancelled", 200),
     ("listNotifications", "all", 200),
+    ("putWebhook", "set", 200),
+    ("getWebhook", "shown", 200),
 ];
 
-/// When something happened is not determined; that it is said in the same way is for the schema to see.
-const TIMES: [&str; 4] = ["created_at", "at", "since", "until"];
+/// When something happened is not determined, and no secret is; that they are said in the same way is for the schema to
+/// see.
+const TIMES: [&str; 5] = ["created_at", "at", "since", "until", "secret"];
 
 /// Takes the times out, so that the rest can be compared.
 fn without_times(value: &Value) -> Value {

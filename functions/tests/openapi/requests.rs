@@ -13,9 +13,18 @@ use super::description::{Description, Operation, PROBLEM};
 use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 3] = ["amount_too_large", "description_too_long", "balance_too_large"];
+const BEYOND_A_SCHEMA: [&str; 8] = [
+    "amount_too_large",
+    "description_too_long",
+    "balance_too_large",
+    "webhook_url_malformed",
+    "webhook_url_too_long",
+    "webhook_url_has_credentials",
+    "webhook_url_port",
+    "webhook_url_not_public",
+];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 5] = ["amount", "currency", "description", "if_unpaid", "colour"];
+const NAMES: [&str; 6] = ["amount", "currency", "description", "if_unpaid", "url", "colour"];
 const CASES: u32 = 96;
 
 /// Values by a schema, each as a text of JSON.
@@ -125,7 +134,9 @@ fn each<T: std::fmt::Debug>(
         let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
         let outcome = runner.run(&bodies(&description, operation), |body| {
             number.set(number.get() + 1);
-            let request = http::Request::post(operation.path.as_str())
+            let request = http::Request::builder()
+                .method(operation.method.as_str())
+                .uri(operation.path.as_str())
                 .header("host", "localhost")
                 .header("x-user-id", format!("user-{}", number.get()))
                 .header("idempotency-key", "k")

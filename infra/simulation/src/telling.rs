@@ -205,6 +205,10 @@ fn called(item: &Item) -> String {
         Item::Receipt(receipt) => format!("receipt {}", receipt.id),
         Item::Slot(slot) => format!("slot {}, {} of {} booked", slot.id, slot.booked, slot.capacity),
         Item::ListedSlot(listed) => format!("slot {} in the list", listed.slot),
+        Item::Endpoint(endpoint) => format!("endpoint of {}", endpoint.customer),
+        Item::Delivery(delivery) => {
+            format!("delivery of {}, {:?} after {} attempts", delivery.event, delivery.state, delivery.attempts)
+        }
     }
 }
 
@@ -240,5 +244,6 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::StockReceived { quantity, on_hand, .. } => format!("{quantity} received, {on_hand} on hand"),
         Told::StockAvailable => "wakes who waits for stock".to_owned(),
         Told::SlotAvailable => "wakes who waits for room".to_owned(),
+        Told::DeliveryDue { seconds } => format!("to be sent to its endpoint in {seconds} s"),
     }
 }

@@ -5,6 +5,8 @@
 //! also sees how it came there: what was overwritten, what changed that never changes, what was told without its
 //! change. It reads no table.
 
+mod deliveries;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -140,7 +142,9 @@ impl Watch {
             | Item::Stock(_)
             | Item::Receipt(_)
             | Item::Slot(_)
-            | Item::ListedSlot(_) => {}
+            | Item::ListedSlot(_)
+            | Item::Endpoint(_)
+            | Item::Delivery(_) => {}
         }
     }
 
@@ -253,6 +257,8 @@ impl Commit<'_> {
             Item::Stock(stock) => self.judge_stock(*stock, events),
             Item::Receipt(receipt) => self.judge_receipt(receipt),
             Item::Slot(slot) => self.judge_slot(*slot, events),
+            Item::Endpoint(endpoint) => self.judge_endpoint(endpoint),
+            Item::Delivery(delivery) => self.judge_delivery(delivery, events),
             Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) => {}
         }
     }

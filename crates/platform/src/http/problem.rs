@@ -102,8 +102,15 @@ impl Problem {
             | Refusal::SlotHasBegun { .. }
             | Refusal::SlotTimesReversed
             | Refusal::TimeMalformed
-            | Refusal::CapacityMalformed => 422,
-            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound => 404,
+            | Refusal::CapacityMalformed
+            | Refusal::WebhookUrlTooLong
+            | Refusal::WebhookUrlMalformed
+            | Refusal::WebhookUrlNotHttps
+            | Refusal::WebhookUrlHasCredentials
+            | Refusal::WebhookUrlHasFragment
+            | Refusal::WebhookUrlPort
+            | Refusal::WebhookUrlNotPublic => 422,
+            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound | Refusal::WebhookNotFound => 404,
             Refusal::CapacityBelowBooked { .. }
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }

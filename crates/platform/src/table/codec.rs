@@ -24,8 +24,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 pub(super) const LOOK_SHARDS: u8 = 16;
+/// Of deliveries there are fewer than of orders: only who has an endpoint has any.
+pub(super) const DELIVERY_SHARDS: u8 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -72,6 +74,8 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::Receipt(id) => twice(format!("receipt#{id}")),
         Key::Slot(id) => (format!("slot#{id}"), "slot".to_owned()),
         Key::ListedSlot(id) => ("slots".to_owned(), id.to_string()),
+        Key::Endpoint(customer) => (format!("webhook#{customer}"), "endpoint".to_owned()),
+        Key::Delivery(event) => (format!("delivery#{event}"), "delivery".to_owned()),
     }
 }
 
@@ -97,6 +101,11 @@ pub(super) fn place(placed_at: Timestamp, order: &OrderId) -> String {
 
 pub(super) fn look_shard(shard: u8) -> String {
     format!("look#{shard:02}")
+}
+
+/// Deliveries are looked at apart from orders, so that however many there are, no order waits behind them.
+pub(super) fn delivery_shard(shard: u8) -> String {
+    format!("delivery#{shard:02}")
 }
 
 pub(super) fn key_attributes(key: &Key) -> Attributes {
@@ -136,15 +145,21 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
         "receipt" => Key::Receipt(ReceiptId::parse(id)?),
         "slot" => Key::Slot(SlotId::parse(id).ok()?),
         "slots" => Key::ListedSlot(SlotId::parse(sk).ok()?),
+        "webhook" => Key::Endpoint(CustomerId::parse(id)?),
+        "delivery" => Key::Delivery(EventId::parse(id)?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
 }
 
 /// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
-/// its place, still reads whatever it knows. The second has goods, couriers, refunds and cancels.
+/// its place, still reads whatever it knows. The second has goods, couriers, refunds and cancels; the third
+/// endpoints and deliveries.
 fn format_of(item: &Item) -> u32 {
     let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
+    if matches!(item, Item::Endpoint(_) | Item::Delivery(_)) {
+        return 3;
+    }
     let is_of_the_second = match item {
         Item::Order(order) => {
             !order.lines.is_empty() || order.timeline.last().is_some_and(|passage| passage.told == asked_for)
@@ -152,7 +167,12 @@ fn format_of(item: &Item) -> u32 {
         Item::Waiting(waiting) => !matches!(waiting.resource, Resource::Account(_)),
         Item::Entry(entry) => matches!(entry.cause, Cause::Refund(_)),
         Item::Product(_) | Item::Stock(_) | Item::Receipt(_) | Item::Slot(_) | Item::ListedSlot(_) => true,
-        Item::Account(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => false,
+        Item::Account(_)
+        | Item::Deposit(_)
+        | Item::Notification(_)
+        | Item::Unreadable(_)
+        | Item::Endpoint(_)
+        | Item::Delivery(_) => false,
     };
     if is_of_the_second { 2 } else { 1 }
 }
@@ -180,6 +200,15 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
         Item::Receipt(receipt) => own(receipt, &key)?,
         Item::Slot(slot) => own(slot, &key)?,
         Item::ListedSlot(listed) => own(listed, &key)?,
+        Item::Endpoint(endpoint) => own(endpoint, &key)?,
+        Item::Delivery(delivery) => {
+            let mut attributes = own(delivery, &key)?;
+            if delivery.look_at.is_some() {
+                let shard = delivery_shard(delivery.event.id.first_byte() % DELIVERY_SHARDS);
+                attributes.insert("look_shard".to_owned(), AttributeValue::S(shard));
+            }
+            attributes
+        }
     };
     attributes.extend(key_attributes(&key));
     attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
@@ -233,6 +262,8 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         Key::Receipt(_) => Item::Receipt(part(&image, &what)?),
         Key::Slot(_) => Item::Slot(part(&image, &what)?),
         Key::ListedSlot(_) => Item::ListedSlot(part(&image, &what)?),
+        Key::Endpoint(_) => Item::Endpoint(part(&image, &what)?),
+        Key::Delivery(_) => Item::Delivery(part(&image, &what)?),
     };
     // What was checked when it was written is checked again when it is read.
     if item.key() != key {
@@ -252,20 +283,21 @@ fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T
 #[cfg(test)]
 mod tests {
     use domain::accounts::{self, MakeDeposit};
+    use domain::books::Kept;
     use domain::books::{Books, Change};
     use domain::goods::{self, Lines, PutProduct, ReceiveStock};
     use domain::ids::{Fingerprint, IdempotencyKey};
     use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
     use domain::slots::{self, PutSlot};
     use domain::text::ProductName;
+    use domain::webhooks::{self, Answer, EndpointUrl, NoAnswer, Reach, Secret, WebhookMessage};
     use domain::{Amount, Currency, Millis, Terms};
 
     use super::*;
 
     /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods.
     fn items() -> Vec<(Item, Vec<Event>)> {
-        let goods = of_goods();
-        of_money().into_iter().chain(goods).collect()
+        of_money().into_iter().chain(of_goods()).chain(of_webhooks()).collect()
     }
 
     fn puts(books: &Books) -> Vec<(Item, Vec<Event>)> {
@@ -323,6 +355,36 @@ mod tests {
         puts(&books)
     }
 
+    /// An endpoint that failed, a notification, and its delivery as it waits and when it is over.
+    fn of_webhooks() -> Vec<(Item, Vec<Event>)> {
+        let customer = CustomerId::of("local", "alice");
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let order = OrderId::of(&customer, &IdempotencyKey::parse("k").unwrap());
+        let event = EventId::new(&Key::Order(order), 3, 1);
+        let (transition, text) = ("paid".to_owned(), "Your order is paid".to_owned());
+        let notification = domain::messages::Notification { customer, at: now, event, order, transition, text };
+        let url = EndpointUrl::parse("https://shop.example.com/hooks", Reach::Public).unwrap();
+        let mut books = Books::default();
+        [Key::Endpoint(customer), notification.key()].into_iter().for_each(|key| books.lay(key, None));
+        books.decide(|draft| webhooks::put(draft, customer, &url, Secret::of([7; 32]), now)).unwrap();
+        books.decide(|draft| webhooks::tell(draft, &notification, now)).unwrap();
+        let send = |books: &mut Books, attempt, answer| {
+            let message = WebhookMessage { webhook: event, customer, at: now, attempt };
+            let attempt = books.decide(|draft| webhooks::begin(draft, &message, now)).unwrap().unwrap();
+            let called = (attempt.number, &attempt.url);
+            books.decide(|draft| webhooks::settle(draft, event, called, answer, 0, now)).unwrap();
+        };
+        send(&mut books, 0, Answer::Status { status: 503, retry_after_ms: Some(7_000) });
+        let mut items = puts(&books);
+        send(&mut books, 1, Answer::Silence(NoAnswer::TimedOut));
+        books.decide(|draft| webhooks::remove(draft, customer, now)).unwrap();
+        let message = WebhookMessage { webhook: event, customer, at: now, attempt: 2 };
+        assert_eq!(books.decide(|draft| webhooks::begin(draft, &message, now)), Ok(None));
+        let over = |(item, _): &(Item, Vec<Event>)| matches!(item, Item::Delivery(_));
+        items.extend(puts(&books).into_iter().filter(over).map(|(item, _)| (item, Vec::new())));
+        items
+    }
+
     fn of_money() -> Vec<(Item, Vec<Event>)> {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
         let customer = CustomerId::of("local", "alice");
@@ -368,7 +430,8 @@ mod tests {
     fn every_kind_of_item_comes_back_as_it_was() {
         let items = items();
         // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
-        assert_eq!(items.len(), 7 + 8 + 6, "{items:#?}");
+        // Of webhooks: the endpoint, a notification and its delivery on its way, and once more when it is over.
+        assert_eq!(items.len(), 7 + 8 + 6 + 4, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -403,9 +466,9 @@ mod tests {
     fn a_newer_item_is_read_by_nobody() {
         let (item, events) = items().remove(0);
         let mut attributes = encode(&item, 3, "c", &events).unwrap();
-        attributes.insert("format".to_owned(), AttributeValue::N("3".to_owned()));
+        attributes.insert("format".to_owned(), AttributeValue::N((FORMAT + 1).to_string()));
         attributes.remove("commit");
-        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 3, .. })));
+        assert!(matches!(decode(attributes), Err(CodecError::Newer { format, .. }) if format > FORMAT));
     }
 
     #[test]
@@ -417,6 +480,10 @@ mod tests {
         for (item, _) in of_goods() {
             let is_old = matches!(&item, Item::Account(_) | Item::Deposit(_) | Item::Entry(_));
             assert_eq!(format(&item), if is_old { "1" } else { "2" }, "{item:?}");
+        }
+        for (item, _) in of_webhooks() {
+            let is_old = matches!(&item, Item::Notification(_));
+            assert_eq!(format(&item), if is_old { "1" } else { "3" }, "{item:?}");
         }
         let of_money = of_money();
         let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();
