@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use domain::books::Key;
 use domain::messages::{Notification, Work, WorkMessage};
 use domain::planted;
+use domain::webhooks::WebhookMessage;
 use platform::bucket::Bucket;
 use platform::queue::{Batch, Delivery};
 use platform::runtime::{Failed, Invocation};
@@ -46,8 +48,16 @@ async fn take_up(app: &App, delivery: &Delivery, invocation: Invocation) -> Resu
             Work::Wake { .. } => work::wake(app, &message, invocation).await,
         };
     }
+    if let Ok(message) = serde_json::from_str::<WebhookMessage>(&delivery.body) {
+        // It has its own time at which it is sent again; if that has come, then now.
+        return work::look_at_delivery(app, message.webhook).await;
+    }
     match serde_json::from_str::<Notification>(&delivery.body) {
-        Ok(notification) => work::keep_once(app, notification).await,
+        Ok(notification) => {
+            let key = Key::Endpoint(notification.customer);
+            let endpoint = app.store.table().load(&[key]).await?.remove(&key).flatten();
+            work::tell(app, &notification, endpoint).await
+        }
         Err(error) => work::keep_unreadable(app, delivery, &error.to_string()).await,
     }
 }

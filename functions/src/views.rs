@@ -210,7 +210,8 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
         | Told::MoneyAvailable
         | Told::StockReceived { .. }
         | Told::StockAvailable
-        | Told::SlotAvailable => return None,
+        | Told::SlotAvailable
+        | Told::DeliveryDue { .. } => return None,
     };
     Some(PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() })
 }

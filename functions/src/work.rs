@@ -6,15 +6,18 @@ use std::collections::BTreeSet;
 use domain::Timestamp;
 use domain::accounts::Account;
 use domain::books::{Books, Halt, Kept, Key};
+use domain::events::EventId;
 use domain::goods::Stock;
 use domain::ids::OrderId;
-use domain::messages::{self, Cursor, Unreadable, Work, WorkMessage};
+use domain::messages::{self, Cursor, Notification, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Order, Resource, Waiting};
 use domain::planted;
 use domain::slots::Slot;
+use domain::webhooks;
 use platform::queue::Delivery;
 use platform::runtime::Invocation;
 use platform::store::Needs;
+use platform::table::Stored;
 use platform::{App, Failure};
 
 /// Waiters that are served in one transaction: of plain orders at most three actions each, and the account's. Where those
@@ -214,6 +217,27 @@ pub(crate) async fn look(app: &App, order: OrderId) -> Result<Advanced, Failure>
             books.decide(|draft| orders::look(draft, order, now, &app.config.terms))
         })
         .await
+}
+
+/// Keeps a notification once, however often it comes, and its delivery to the endpoint that was found.
+pub(crate) async fn tell(app: &App, notification: &Notification, endpoint: Option<Stored>) -> Result<(), Failure> {
+    let needs = Needs::presume_absent(notification.key());
+    app.store
+        .decide(needs.and_looked_for(Key::Endpoint(notification.customer), endpoint), |books, now| {
+            books.decide(|draft| webhooks::tell(draft, notification, now))
+        })
+        .await
+        .map(drop)
+}
+
+/// Sends a delivery that is due on its way.
+pub(crate) async fn look_at_delivery(app: &App, event: EventId) -> Result<(), Failure> {
+    app.store
+        .decide(Needs::load([Key::Delivery(event)]), |books, now| {
+            books.decide(|draft| webhooks::look(draft, event, now))
+        })
+        .await
+        .map(drop)
 }
 
 /// Keeps something that names itself, once, however often it comes.

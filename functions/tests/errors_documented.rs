@@ -63,6 +63,14 @@ fn refusals() -> Vec<Refusal> {
         Refusal::EmailTaken,
         Refusal::WrongEmailOrPassword,
         Refusal::TooManyAttempts { wait: domain::Millis(1) },
+        Refusal::WebhookUrlTooLong,
+        Refusal::WebhookUrlMalformed,
+        Refusal::WebhookUrlNotHttps,
+        Refusal::WebhookUrlHasCredentials,
+        Refusal::WebhookUrlHasFragment,
+        Refusal::WebhookUrlPort,
+        Refusal::WebhookUrlNotPublic,
+        Refusal::WebhookNotFound,
     ]
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::ids::CustomerId;
 use domain::messages::{Message, Notification, WorkMessage};
+use domain::webhooks::WebhookMessage;
 use local_cloud::CallRecord;
 use local_system::System;
 use platform::http::{Problem, context};
@@ -41,6 +42,9 @@ const CASES: &[Case] = &[
     alone("put-slot", Status(200)),
     after(&["put-slot"], "list-slots", Status(200)),
     after(&["put-product", "receive-stock", "deposit", "place-order.goods"], "accept-delivery", Status(200)),
+    alone("put-webhook", Status(200)),
+    after(&["put-webhook"], "get-webhook", Status(200)),
+    after(&["put-webhook"], "delete-webhook", Status(204)),
     alone("get-description", Status(200)),
     alone("sign-up", Status(201)),
     after(&["sign-up"], "sign-in", Status(200)),
@@ -50,9 +54,11 @@ const CASES: &[Case] = &[
     after(&["deposit", "place-order"], "advance-orders", Answer(NONE_FAILED)),
     after(&["put-product", "receive-stock", "deposit"], "advance-orders.goods", Answer(NONE_FAILED)),
     alone("notify", Answer(NONE_FAILED)),
+    after(&["put-webhook", "notify"], "deliver-webhook", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
     alone("recover.dead-notifications", Answer(NONE_FAILED)),
+    after(&["put-webhook", "notify"], "recover.dead-webhooks", Answer(NONE_FAILED)),
     alone("recover.failed-record", Answer(r#"{"taken_up":0}"#)),
     alone("recover.every-hour", Answer(r#"{"taken_up":0}"#)),
     // What others need before them.
@@ -145,11 +151,20 @@ const CASES: &[Case] = &[
     after(&["sign-up"], "sign-up.email-taken", Counted(409, "email_taken")),
     after(&["sign-up"], "sign-in.wrong-password", Counted(401, "wrong_email_or_password")),
     after(&["sign-up"], "sign-in.unknown-email", Counted(401, "wrong_email_or_password")),
+    alone("put-webhook.url-too-long", Refused(422, "webhook_url_too_long")),
+    alone("put-webhook.url-malformed", Refused(422, "webhook_url_malformed")),
+    alone("put-webhook.url-not-https", Refused(422, "webhook_url_not_https")),
+    alone("put-webhook.url-with-credentials", Refused(422, "webhook_url_has_credentials")),
+    alone("put-webhook.url-with-fragment", Refused(422, "webhook_url_has_fragment")),
+    alone("put-webhook.url-at-another-port", Refused(422, "webhook_url_port")),
+    after(&["put-webhook"], "put-webhook.url-not-public", Refused(422, "webhook_url_not_public")),
+    alone("get-webhook.not-found", Refused(404, "webhook_not_found")),
     // What comes in by itself and is not as it should be. What nobody can read is kept for a person; a record that
     // is not relayed is named, and comes again.
     alone("advance-orders.malformed-message", Answer(NONE_FAILED)),
     alone("advance-orders.unknown-order", Answer(NONE_FAILED)),
     alone("notify.malformed-message", Answer(NONE_FAILED)),
+    alone("deliver-webhook.malformed-message", Answer(NONE_FAILED)),
     alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
     alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
     alone("relay.unreadable-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007005"}]}"#)),
@@ -172,8 +187,12 @@ const NOT_SHOWN: &[(&str, &str)] = &[
 ];
 
 /// Fixtures that leave a message behind which nobody can read.
-const KEPT_FOR_A_PERSON: &[&str] =
-    &["advance-orders.malformed-message", "notify.malformed-message", "recover.dead-notifications.malformed-message"];
+const KEPT_FOR_A_PERSON: &[&str] = &[
+    "advance-orders.malformed-message",
+    "notify.malformed-message",
+    "deliver-webhook.malformed-message",
+    "recover.dead-notifications.malformed-message",
+];
 
 /// The public half of the key that signed the token in `authorize.expired.json`.
 const KEY_OF_THE_EXPIRED: &str =
@@ -529,6 +548,19 @@ fn messages_are_as_the_code_writes_them() {
             as_sent(message, &told.group(), &told.deduplication_id());
         }
     }
+    for fixture in ["deliver-webhook", "recover.dead-webhooks"] {
+        let notifications = event("notify");
+        let notifications = notifications["Records"].as_array().unwrap().iter();
+        let told = |message: &Value| serde_json::from_str::<Notification>(message["body"].as_str().unwrap()).unwrap();
+        let told: Vec<Notification> = notifications.map(told).collect();
+        for (message, told) in event(fixture)["Records"].as_array().unwrap().iter().zip(told) {
+            let body = message["body"].as_str().unwrap();
+            let webhook: WebhookMessage = serde_json::from_str(body).unwrap();
+            assert_eq!(serde_json::to_string(&webhook).unwrap(), body, "{fixture}");
+            assert_eq!((webhook.webhook, webhook.customer, webhook.at), (told.event, told.customer, told.at));
+            assert_eq!(message["attributes"]["MessageGroupId"], webhook.group());
+        }
+    }
 }
 
 /// The moment that the fixtures bear.
@@ -541,7 +573,7 @@ async fn until_the_fixtures_happened() {
 fn work(message: Message) -> Option<WorkMessage> {
     match message {
         Message::Work(work) => Some(work),
-        Message::Notice(_) | Message::Public(_) => None,
+        Message::Notice(_) | Message::Public(_) | Message::Webhook(..) => None,
     }
 }
 
@@ -672,8 +704,12 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("PlaceOrder", "place-order"),
         ("Relay", "relay"),
         ("AdvanceOrders", "advance-orders"),
+        ("PutWebhook", "put-webhook"),
+        ("GetWebhook", "get-webhook"),
         ("Notify", "notify"),
+        ("DeliverWebhook", "deliver-webhook"),
         ("Sweep", "sweep"),
+        ("DeleteWebhook", "delete-webhook"),
         ("GetAccount", "get-account"),
         ("ListEntries", "list-entries"),
         ("ListOrders", "list-orders"),
@@ -698,6 +734,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("GetKeys", "get-keys"),
         ("Recover", "recover.dead-updates"),
         ("Recover", "recover.dead-notifications"),
+        ("Recover", "recover.dead-webhooks"),
         ("Recover", "recover.every-hour"),
         ("Authorize", "authorize"),
     ] {

@@ -19,6 +19,7 @@ use crate::orders::{Order, Resource, Waiting};
 use crate::profiles::Profile;
 use crate::refusal::Refusal;
 use crate::slots::{ListedSlot, Slot};
+use crate::webhooks::{Delivery, Endpoint};
 use crate::{Timestamp, planted};
 
 pub type Version = u64;
@@ -40,6 +41,8 @@ pub enum Key {
     ListedSlot(SlotId),
     Profile(ProfileId),
     Attempts(Budget),
+    Endpoint(CustomerId),
+    Delivery(EventId),
 }
 
 /// Anything that is kept.
@@ -59,6 +62,8 @@ pub enum Item {
     ListedSlot(ListedSlot),
     Profile(Profile),
     Attempts(Attempts),
+    Endpoint(Endpoint),
+    Delivery(Delivery),
 }
 
 /// What kinds of item have in common.
@@ -113,6 +118,8 @@ kept! {
     ListedSlot: listed => Key::ListedSlot(listed.slot);
     Profile: profile => Key::Profile(profile.id);
     Attempts: attempts => Key::Attempts(attempts.budget);
+    Endpoint: endpoint => Key::Endpoint(endpoint.customer);
+    Delivery: delivery => Key::Delivery(delivery.event);
 }
 
 /// Why a decision ended without one.

@@ -65,6 +65,10 @@ pub enum Told {
     StockAvailable,
     /// There may be room in it, or it begins at another time: whoever waits for it is looked at.
     SlotAvailable,
+    /// It is to be sent to its endpoint, after so long.
+    DeliveryDue {
+        seconds: u32,
+    },
 }
 
 /// Which kind of item tells.
@@ -74,6 +78,7 @@ pub enum Teller {
     Order,
     Stock,
     Slot,
+    Delivery,
 }
 
 impl Teller {
@@ -84,6 +89,7 @@ impl Teller {
             Key::Order(order) => Some((Self::Order, *order.digest())),
             Key::Stock(sku) => Some((Self::Stock, sku.digest())),
             Key::Slot(slot) => Some((Self::Slot, slot.digest())),
+            Key::Delivery(event) => Some((Self::Delivery, Digest::of("delivery", &[event.to_string().as_bytes()]))),
             Key::Entry(..)
             | Key::Deposit(_)
             | Key::Waiting(..)
@@ -93,7 +99,8 @@ impl Teller {
             | Key::Receipt(_)
             | Key::ListedSlot(_)
             | Key::Profile(_)
-            | Key::Attempts(_) => None,
+            | Key::Attempts(_)
+            | Key::Endpoint(_) => None,
         }
     }
 
@@ -103,6 +110,7 @@ impl Teller {
             Self::Order => "order",
             Self::Stock => "stock",
             Self::Slot => "slot",
+            Self::Delivery => "delivery",
         }
     }
 }
@@ -131,6 +139,7 @@ impl EventId {
             "order" => Teller::Order,
             "stock" => Teller::Stock,
             "slot" => Teller::Slot,
+            "delivery" => Teller::Delivery,
             _ => return None,
         };
         let id = Digest::parse(parts.next()?)?;
@@ -175,7 +184,8 @@ mod tests {
         let stock = EventId::new(&Key::Stock(Sku::parse("tea").unwrap()), u64::MAX, u32::MAX);
         let slot = EventId::new(&Key::Slot(SlotId::standard()), 1, 0);
         let id = EventId::new(&Key::Account(CustomerId::of("i", "s")), 3, 1);
-        for id in [stock, slot, id] {
+        let delivery = EventId::new(&Key::Delivery(slot), 1, 0);
+        for id in [stock, slot, delivery, id] {
             assert_eq!(EventId::parse(&id.to_string()), Some(id));
         }
         for wrong in [format!("{id}.0"), format!("x{id}"), id.to_string().replace(".3.", ".03."), String::new()] {

@@ -22,6 +22,7 @@ mod refusal;
 pub mod slots;
 pub mod text;
 mod timestamp;
+pub mod webhooks;
 
 pub use currency::Currency;
 pub use money::{Amount, Movement};

@@ -8,6 +8,7 @@ use crate::events::{Event, EventId, Told};
 use crate::ids::{CustomerId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
 use crate::notices;
 use crate::orders::{self, CancelReason, Lack, Order, Resource};
+use crate::webhooks::WebhookMessage;
 use crate::{Amount, Currency, Outcome, Timestamp, planted};
 
 /// One thing to publish.
@@ -16,6 +17,8 @@ pub enum Message {
     Work(WorkMessage),
     Notice(Notification),
     Public(PublicEvent),
+    /// To be taken up after so many seconds.
+    Webhook(WebhookMessage, u32),
 }
 
 /// Work on orders. A repeat is recognisable for ever by event and attempt; a continuation by its cursor.
@@ -235,6 +238,11 @@ pub fn of_commit(item: &Item, version: Version, events: &[Event]) -> Vec<Message
                     messages.push(wake(Resource::Slot(slot.id), id));
                 }
             }
+            Item::Delivery(delivery) => {
+                if let Told::DeliveryDue { seconds } = event.told {
+                    messages.push(Message::Webhook(delivery.message(), seconds));
+                }
+            }
             Item::Entry(_)
             | Item::Deposit(_)
             | Item::Waiting(_)
@@ -244,7 +252,8 @@ pub fn of_commit(item: &Item, version: Version, events: &[Event]) -> Vec<Message
             | Item::Receipt(_)
             | Item::ListedSlot(_)
             | Item::Profile(_)
-            | Item::Attempts(_) => {}
+            | Item::Attempts(_)
+            | Item::Endpoint(_) => {}
         }
     }
     messages
@@ -288,7 +297,8 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
         | Told::MoneyAvailable
         | Told::StockReceived { .. }
         | Told::StockAvailable
-        | Told::SlotAvailable => return,
+        | Told::SlotAvailable
+        | Told::DeliveryDue { .. } => return,
     };
     if let Some((transition, text)) = notices::words(order, &event.told) {
         messages.push(Message::Notice(Notification {

@@ -24,7 +24,8 @@ pub const fn is_told(told: &Told) -> bool {
         | Told::MoneyAvailable
         | Told::StockReceived { .. }
         | Told::StockAvailable
-        | Told::SlotAvailable => false,
+        | Told::SlotAvailable
+        | Told::DeliveryDue { .. } => false,
     }
 }
 
@@ -69,7 +70,8 @@ pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
         | Told::MoneyAvailable
         | Told::StockReceived { .. }
         | Told::StockAvailable
-        | Told::SlotAvailable => return None,
+        | Told::SlotAvailable
+        | Told::DeliveryDue { .. } => return None,
     };
     Some((transition, words))
 }
@@ -158,6 +160,7 @@ mod tests {
             Told::StockReceived { receipt: ReceiptId::of(&customer, &key), quantity: 1, on_hand: 1 },
             Told::StockAvailable,
             Told::SlotAvailable,
+            Told::DeliveryDue { seconds: 5 },
         ] {
             let words = words(&order, &told);
             assert_eq!(is_told(&told), words.is_some(), "{told:?}");

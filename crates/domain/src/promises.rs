@@ -7,6 +7,7 @@
 //! [`watch::Watch`] judges each commit as it comes. Nothing here reads a table or mends anything.
 
 mod account;
+mod deliveries;
 mod goods;
 mod held;
 mod sketch;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use account::{AccountRun, Funds, Totals};
+pub use deliveries::{Late, judge_delivery};
 pub use goods::Shelves;
 pub use held::{Supply, idles};
 pub use sketch::{BUCKETS_BITS, Sketch, Suspects};
@@ -105,6 +107,10 @@ pub struct Report {
     pub receipts: usize,
     pub slots: usize,
     pub profiles: usize,
+    pub endpoints: usize,
+    pub deliveries: usize,
+    /// Deliveries that are not over.
+    pub undelivered: usize,
     /// Messages that nobody could read. Nothing is lost with them, but a person should look.
     pub unreadable: usize,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
@@ -161,6 +167,15 @@ impl Report {
                 self.profiles += 1;
                 (Some(profile.created_at), None)
             }
+            Item::Endpoint(endpoint) => {
+                self.endpoints += usize::from(endpoint.target.is_some());
+                (Some(endpoint.changed_at), None)
+            }
+            Item::Delivery(delivery) => {
+                self.deliveries += 1;
+                self.undelivered += usize::from(!delivery.state.is_over());
+                (Some(delivery.created_at), None)
+            }
             Item::Waiting(_) | Item::ListedSlot(_) | Item::Attempts(_) => (None, None),
         };
         self.newest = self.newest.max(at);
@@ -182,6 +197,7 @@ pub struct Audit {
     accounts: BTreeMap<CustomerId, AccountRun>,
     subjects: Subjects,
     shelves: Shelves,
+    posted: deliveries::Posted,
     /// What may be waited for, but accounts.
     supplies: BTreeMap<Resource, Supply>,
 }
@@ -190,6 +206,7 @@ impl Audit {
     pub fn see(&mut self, item: Item, version: Version) {
         self.report.count(&item);
         self.shelves.see(&item);
+        self.posted.see(&item);
         match item {
             Item::Stock(stock) => _ = self.supplies.insert(Resource::Stock(stock.sku), Supply::Stock(stock)),
             Item::Slot(slot) => _ = self.supplies.insert(Resource::Slot(slot.id), Supply::Slot(slot)),
@@ -213,7 +230,7 @@ impl Audit {
 
     /// Judges. What is younger than `grace` may still be on its way.
     pub fn finish(self, now: Timestamp, grace: Millis) -> Report {
-        let Self { mut report, accounts, subjects, shelves, supplies } = self;
+        let Self { mut report, accounts, subjects, shelves, posted, supplies } = self;
         let settled = now.before(grace);
         let supply = |resource: &Resource| match resource {
             Resource::Account(customer) => accounts.get(customer).and_then(AccountRun::funds).map(Supply::Account),
@@ -221,6 +238,7 @@ impl Audit {
         };
         report.findings.extend(subjects.judge(supply, settled).into_values().flatten());
         report.findings.extend(shelves.judge());
+        report.findings.extend(posted.judge(settled));
         let mut totals = Totals::default();
         for run in accounts.into_values() {
             totals.add(&run.totals());

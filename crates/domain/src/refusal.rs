@@ -5,6 +5,7 @@ use crate::ids::{Sku, SlotId};
 use crate::orders::OrderState;
 use crate::profiles::Password;
 use crate::text::{Description, ProductName};
+use crate::webhooks::EndpointUrl;
 use crate::{Currency, Millis, ids};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +109,22 @@ pub enum Refusal {
     WrongEmailOrPassword,
     #[error("There were too many attempts; wait for as many seconds as Retry-After says.")]
     TooManyAttempts { wait: Millis },
+    #[error("A url has at most {} bytes.", EndpointUrl::LONGEST)]
+    WebhookUrlTooLong,
+    #[error("That is no url; write it in full, such as https://shop.example/hooks.")]
+    WebhookUrlMalformed,
+    #[error("A webhook is called over https alone.")]
+    WebhookUrlNotHttps,
+    #[error("A webhook's url holds no user and no password; verify the signature instead.")]
+    WebhookUrlHasCredentials,
+    #[error("A webhook's url has no fragment; nobody would be sent it.")]
+    WebhookUrlHasFragment,
+    #[error("A webhook is called at port 443, or at one from 1024 on.")]
+    WebhookUrlPort,
+    #[error("A webhook is called at a public address alone.")]
+    WebhookUrlNotPublic,
+    #[error("No webhook is set; set one with PUT /webhook.")]
+    WebhookNotFound,
 }
 
 macro_rules! codes {
@@ -175,4 +192,12 @@ codes! {
     Self::EmailTaken => "email_taken",
     Self::WrongEmailOrPassword => "wrong_email_or_password",
     Self::TooManyAttempts { .. } => "too_many_attempts",
+    Self::WebhookUrlTooLong => "webhook_url_too_long",
+    Self::WebhookUrlMalformed => "webhook_url_malformed",
+    Self::WebhookUrlNotHttps => "webhook_url_not_https",
+    Self::WebhookUrlHasCredentials => "webhook_url_has_credentials",
+    Self::WebhookUrlHasFragment => "webhook_url_has_fragment",
+    Self::WebhookUrlPort => "webhook_url_port",
+    Self::WebhookUrlNotPublic => "webhook_url_not_public",
+    Self::WebhookNotFound => "webhook_not_found",
 }

@@ -12,6 +12,7 @@ pub struct Config {
     pub table: String,
     pub order_updates_url: String,
     pub notifications_url: String,
+    pub webhooks_url: String,
     pub bus: String,
     /// Set for the one function that reads it.
     pub failed_records_bucket: Option<String>,
@@ -135,6 +136,7 @@ impl Config {
             table: required("TABLE_NAME")?,
             order_updates_url: required("ORDER_UPDATES_URL")?,
             notifications_url: required("NOTIFICATIONS_URL")?,
+            webhooks_url: required("WEBHOOKS_URL")?,
             bus: required("BUS_NAME")?,
             failed_records_bucket: optional("FAILED_RECORDS_BUCKET"),
             terms: Terms { currency, wait },
@@ -162,6 +164,7 @@ mod tests {
             ("TABLE_NAME", "t"),
             ("ORDER_UPDATES_URL", "u"),
             ("NOTIFICATIONS_URL", "n"),
+            ("WEBHOOKS_URL", "w"),
             ("BUS_NAME", "b"),
             ("CURRENCY", "EUR"),
             ("WAIT_HOURS", "72"),

@@ -6,11 +6,13 @@
 pub mod attempts;
 pub mod aws;
 pub mod bucket;
+pub mod chance;
 pub mod config;
 pub mod http;
 pub mod logs;
 pub mod outbox;
 pub mod passwords;
+pub mod outside;
 pub mod queue;
 pub mod runtime;
 pub mod store;
@@ -18,6 +20,7 @@ pub mod stream;
 pub mod table;
 pub mod tokens;
 pub mod verify;
+pub mod webhooks;
 
 pub use config::Config;
 pub use runtime::{App, Clock, Function, Handler};

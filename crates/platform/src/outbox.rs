@@ -8,6 +8,7 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use domain::Timestamp;
 use domain::messages::{Message, Notification, PublicEvent, WorkMessage};
 use domain::planted;
+use domain::webhooks::WebhookMessage;
 
 use crate::aws::Clients;
 use crate::config::Config;
@@ -21,6 +22,7 @@ pub struct Outbox {
     clients: Clients,
     order_updates_url: String,
     notifications_url: String,
+    webhooks_url: String,
     bus: String,
 }
 
@@ -30,7 +32,16 @@ struct Post {
     of: usize,
     body: String,
     group: String,
-    deduplication: String,
+    order: Order,
+}
+
+/// How a queue is to keep it among others.
+#[derive(Clone, Debug)]
+enum Order {
+    /// A queue in order, which tells repeats by this.
+    InTurn { deduplication: String },
+    /// A queue without order, which may hold it back for so many seconds.
+    AnyTime { delay: i32 },
 }
 
 struct Announcement {
@@ -46,22 +57,25 @@ impl Outbox {
             clients,
             order_updates_url: config.order_updates_url.clone(),
             notifications_url: config.notifications_url.clone(),
+            webhooks_url: config.webhooks_url.clone(),
             bus: config.bus.clone(),
         }
     }
 
     /// Sends every message, and says which of those that they belong to have one that did not go.
     pub async fn publish(&self, messages: impl IntoIterator<Item = (usize, Message)>) -> BTreeSet<usize> {
-        let (mut work, mut notices, mut public) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut work, mut notices, mut webhooks, mut public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (of, message) in messages {
             match message {
                 Message::Work(message) => work.push(Post::work(of, &message)),
                 Message::Notice(notification) => notices.push(Post::notice(of, &notification)),
+                Message::Webhook(message, seconds) => webhooks.push(Post::webhook(of, &message, seconds)),
                 Message::Public(event) => public.push(Announcement::new(of, &event)),
             }
         }
         let mut failed = self.send(&self.order_updates_url, &work).await;
         failed.extend(self.send(&self.notifications_url, &notices).await);
+        failed.extend(self.send(&self.webhooks_url, &webhooks).await);
         failed.extend(self.announce(&public).await);
         failed
     }
@@ -76,13 +90,16 @@ impl Outbox {
         let mut failed = BTreeSet::new();
         for batch in posts.chunks(BATCH) {
             let entries = (0..).zip(batch).map(|(place, post): (usize, &Post)| {
-                SendMessageBatchRequestEntry::builder()
+                let entry = SendMessageBatchRequestEntry::builder()
                     .id(place.to_string())
                     .message_body(&post.body)
-                    .message_group_id(&post.group)
-                    .message_deduplication_id(&post.deduplication)
-                    .build()
-                    .expect("id and body are set")
+                    .message_group_id(&post.group);
+                match &post.order {
+                    Order::InTurn { deduplication } => entry.message_deduplication_id(deduplication),
+                    Order::AnyTime { delay } => entry.delay_seconds(*delay),
+                }
+                .build()
+                .expect("id and body are set")
             });
             let sent =
                 self.clients.sqs.send_message_batch().queue_url(url).set_entries(Some(entries.collect())).send().await;
@@ -142,12 +159,18 @@ impl Outbox {
 
 impl Post {
     fn work(of: usize, message: &WorkMessage) -> Self {
-        Self { of, body: json(message), group: message.group(), deduplication: message.deduplication_id() }
+        let order = Order::InTurn { deduplication: message.deduplication_id() };
+        Self { of, body: json(message), group: message.group(), order }
     }
 
     fn notice(of: usize, notification: &Notification) -> Self {
-        let (group, deduplication) = (notification.group(), notification.deduplication_id());
-        Self { of, body: json(notification), group, deduplication }
+        let order = Order::InTurn { deduplication: notification.deduplication_id() };
+        Self { of, body: json(notification), group: notification.group(), order }
+    }
+
+    fn webhook(of: usize, message: &WebhookMessage, seconds: u32) -> Self {
+        let order = Order::AnyTime { delay: i32::try_from(seconds).unwrap_or(i32::MAX) };
+        Self { of, body: json(message), group: message.group(), order }
     }
 }
 

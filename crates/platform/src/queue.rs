@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub struct Delivery {
     pub message_id: String,
     pub body: String,
+    /// In a queue that keeps an order; elsewhere a group is for fairness alone, and holds nobody up.
     pub group: String,
     /// The name of the queue that it came from.
     pub queue: String,
@@ -29,11 +30,16 @@ pub struct NotABatch(#[from] serde_json::Error);
 impl Batch {
     pub fn from_event(event: Value) -> Result<Self, NotABatch> {
         let event: SqsEvent = serde_json::from_value(event)?;
-        let deliveries = event.records.into_iter().map(|mut message| Delivery {
-            message_id: message.message_id.unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
-            group: message.attributes.remove("MessageGroupId").unwrap_or_default(),
-            queue: message.event_source_arn.as_deref().and_then(|arn| arn.rsplit(':').next()).unwrap_or("").to_owned(),
+        let deliveries = event.records.into_iter().map(|mut message| {
+            let arn = message.event_source_arn.as_deref();
+            let queue = arn.and_then(|arn| arn.rsplit(':').next()).unwrap_or("").to_owned();
+            let group = message.attributes.remove("MessageGroupId").filter(|_| queue.ends_with(".fifo"));
+            Delivery {
+                message_id: message.message_id.unwrap_or_default(),
+                body: message.body.unwrap_or_default(),
+                group: group.unwrap_or_default(),
+                queue,
+            }
         });
         Ok(Self { deliveries: deliveries.collect() })
     }
@@ -80,5 +86,20 @@ mod tests {
         assert_eq!(named(&["a", "b", "a", "b", "a"], &[2]), "24");
         assert_eq!(named(&["a", "b", "a", "b", "a"], &[0, 3]), "0234");
         assert_eq!(named(&["", "", ""], &[0]), "0", "a standard queue has no groups");
+    }
+
+    #[test]
+    fn a_group_holds_up_those_behind_it_in_a_queue_that_keeps_an_order() {
+        for (queue, named) in [("q.fifo", 2), ("q", 1)] {
+            let message = |id| {
+                json!({
+                    "messageId": id, "body": "b", "attributes": { "MessageGroupId": "g" },
+                    "eventSourceARN": format!("arn:aws:sqs:eu-central-1:1:{queue}"), "messageAttributes": {},
+                })
+            };
+            let batch = Batch::from_event(json!({ "Records": [message("0"), message("1")] })).unwrap();
+            let answer = batch.answer(&BTreeSet::from([0]));
+            assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), named, "{queue}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use domain::Timestamp;
+use domain::webhooks::Reach;
 use lambda_http::Adapter;
 use lambda_http::request::LambdaRequest;
 use lambda_http::tower::Service as _;
@@ -14,9 +15,11 @@ use serde_json::Value;
 
 use crate::aws::{Clients, Way};
 use crate::bucket::Bucket;
+use crate::chance::Chance;
 use crate::config::Config;
 use crate::http::{Problem, Request, Response};
 use crate::outbox::Outbox;
+use crate::outside::Outside;
 use crate::store::Store;
 use crate::table::Table;
 
@@ -50,6 +53,8 @@ pub struct App {
     pub config: Config,
     pub store: Store,
     pub outbox: Outbox,
+    pub outside: Outside,
+    pub chance: Chance,
     clients: Clients,
 }
 
@@ -60,7 +65,20 @@ impl App {
         let table = Table::new(clients.dynamodb.clone(), config.table.clone());
         let store = Store::new(table, clock, seed);
         let outbox = Outbox::new(clients.clone(), &config);
-        Self { config, store, outbox, clients }
+        let (outside, chance) = (Outside::network(Reach::Public), Chance::of_the_system());
+        Self { config, store, outbox, outside, chance, clients }
+    }
+
+    /// The same, with another outside: this machine's own, or one that answers in the process.
+    #[must_use]
+    pub fn with_outside(self, outside: Outside) -> Self {
+        Self { outside, ..self }
+    }
+
+    /// The same, with chance that is the same in every run.
+    #[must_use]
+    pub fn with_chance(self, chance: Chance) -> Self {
+        Self { chance, ..self }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -99,6 +99,16 @@ impl Needs {
         Self { presumed_absent: vec![key], ..Self::default() }
     }
 
+    /// Already looked for a moment ago.
+    #[must_use]
+    pub fn and_looked_for(mut self, key: Key, found: Option<Stored>) -> Self {
+        match found {
+            Some(stored) => _ = self.laid.insert(key, stored),
+            None => self.presumed_absent.push(key),
+        }
+        self
+    }
+
     /// Already read a moment ago, by a query.
     #[must_use]
     pub fn and_found(mut self, stored: impl IntoIterator<Item = Stored>) -> Self {
@@ -197,6 +207,11 @@ impl Store {
     fn fresh_id(&self) -> String {
         let bits = self.chance.lock().expect("nothing panics while it holds this").u128(..);
         data_encoding::BASE32_NOPAD.encode(&bits.to_be_bytes())
+    }
+
+    /// Chance for spreading things out in time.
+    pub fn draw(&self) -> u64 {
+        self.chance.lock().expect("nothing panics while it holds this").u64(..)
     }
 
     async fn pause(&self, attempt: u32) {

@@ -47,11 +47,13 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("getTimeline", "undone", 200),
     ("signUp", "first", 201),
     ("signIn", "first", 200),
+    ("putWebhook", "set", 200),
+    ("getWebhook", "shown", 200),
 ];
 
 /// When something happened is not determined, nor what is left to chance; that it is said in the same way is for the
 /// schema to see.
-const TIMES: [&str; 7] = ["created_at", "accepted_at", "at", "since", "until", "customer", "token"];
+const TIMES: [&str; 8] = ["created_at", "accepted_at", "at", "since", "until", "customer", "token", "secret"];
 
 /// Takes the times out, so that the rest can be compared.
 fn without_times(value: &Value) -> Value {

@@ -15,7 +15,7 @@ use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, that 2 is not written as 2.0, how
 /// long a month is and what comes before what, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 14] = [
+const BEYOND_A_SCHEMA: [&str; 19] = [
     "amount_too_large",
     "description_too_long",
     "name_length",
@@ -30,9 +30,14 @@ const BEYOND_A_SCHEMA: [&str; 14] = [
     "email_taken",
     "wrong_email_or_password",
     "too_many_attempts",
+    "webhook_url_malformed",
+    "webhook_url_too_long",
+    "webhook_url_has_credentials",
+    "webhook_url_port",
+    "webhook_url_not_public",
 ];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "amount",
     "currency",
     "description",
@@ -47,6 +52,7 @@ const NAMES: [&str; 15] = [
     "from",
     "email",
     "password",
+    "url",
     "colour",
 ];
 const CASES: u32 = 96;

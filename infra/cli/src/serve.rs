@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use domain::webhooks::Reach;
 use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
+use platform::outside::Outside;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -123,7 +125,9 @@ fn start(state: &StateDirectory, served: &Served, feed: Option<&Feed>) -> Result
     cloud.on_invocation = feed.map(Feed::invocations);
     cloud.on_event = feed.map(Feed::events);
     let Served { template, parameters, .. } = served.clone();
-    Ok(System::start(Options { template, parameters, ..Options::new(cloud) })?)
+    // A webhook is tried out with a receiver on this machine.
+    let outside = Outside::network(Reach::ThisMachineToo);
+    Ok(System::start(Options { template, parameters, outside, ..Options::new(cloud) })?)
 }
 
 fn read_template(path: PathBuf) -> Result<String, Failure> {

@@ -153,7 +153,8 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
         | Told::MoneyAvailable
         | Told::StockReceived { .. }
         | Told::StockAvailable
-        | Told::SlotAvailable => ("other", "not told of an order".to_owned()),
+        | Told::SlotAvailable
+        | Told::DeliveryDue { .. } => ("other", "not told of an order".to_owned()),
     }
 }
 

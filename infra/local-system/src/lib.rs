@@ -18,7 +18,9 @@ use local_cloud::stack::Stack;
 use local_cloud::{Cloud, CloudError, Connector, FunctionError, Handler, Running, Settings, TemplateError};
 use panics::Panicked;
 use platform::aws::Way;
+use platform::chance::Chance;
 use platform::config::ConfigError;
+use platform::outside::Outside;
 use platform::runtime::Invocation;
 use platform::{App, Clock, Config, Function};
 
@@ -47,6 +49,10 @@ pub struct Options {
     pub around: Option<Around>,
     /// The functions' clock, made from the cloud's; they live by the cloud's own if there is none.
     pub clock: Option<ClockOf>,
+    /// Who answers the calls that go out; nobody, if nobody says so.
+    pub outside: Outside,
+    /// What secrets are made of.
+    pub chance: Chance,
 }
 
 pub type Network = Arc<dyn Fn(Connector) -> Way + Send + Sync>;
@@ -67,6 +73,8 @@ impl Options {
             by_handler: functions::by_handler,
             around: None,
             clock: None,
+            outside: Outside::nobody(),
+            chance: Chance::of_the_system(),
         }
     }
 }
@@ -132,7 +140,16 @@ impl System {
     /// The same on a stack that has been read already; the template and its parameters are not looked at.
     pub fn start_on(mut stack: Stack, options: Options) -> Result<Self, StartError> {
         let Options {
-            cloud: cloud_options, believe_headers, runs_by_itself, network, by_handler, around, clock, ..
+            cloud: cloud_options,
+            believe_headers,
+            runs_by_itself,
+            network,
+            by_handler,
+            around,
+            clock,
+            outside,
+            chance,
+            ..
         } = options;
         if !runs_by_itself {
             switch_off(&mut stack);
@@ -140,7 +157,8 @@ impl System {
         let seed = cloud_options.seed;
         let cloud = Cloud::open(stack, cloud_options)?;
         let clock = clock.map_or_else(|| clock_of(&cloud), |made| made(cloud.clock()));
-        let apps = Apps::make(&cloud, &network(cloud.connector()), &clock, seed)?;
+        let world = |app: App| app.with_outside(outside.clone()).with_chance(chance.clone());
+        let apps = Apps::make(&cloud, &network(cloud.connector()), &clock, seed, world)?;
         let app = apps.any()?;
         let running = cloud.start(|function| {
             let handler = apps.handler(function, by_handler)?;
@@ -196,7 +214,13 @@ struct Apps {
 }
 
 impl Apps {
-    fn make(cloud: &Cloud, way: &Way, clock: &Clock, seed: u64) -> Result<Self, StartError> {
+    fn make(
+        cloud: &Cloud,
+        way: &Way,
+        clock: &Clock,
+        seed: u64,
+        world: impl Fn(App) -> App,
+    ) -> Result<Self, StartError> {
         let mut by_environment = BTreeMap::new();
         for (function, number) in cloud.stack().functions.iter().zip(1..) {
             let variables = &function.environment;
@@ -206,7 +230,7 @@ impl Apps {
             let config = config_of(cloud.stack(), function)?;
             let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number);
             let app = App::new(config, way.clone(), clock.clone(), seed);
-            by_environment.insert(variables.clone(), Arc::new(app));
+            by_environment.insert(variables.clone(), Arc::new(world(app)));
         }
         Ok(Self { by_environment })
     }

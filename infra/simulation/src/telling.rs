@@ -207,6 +207,10 @@ fn called(item: &Item) -> String {
         Item::ListedSlot(listed) => format!("slot {} in the list", listed.slot),
         Item::Profile(profile) => format!("profile {}", profile.id),
         Item::Attempts(attempts) => format!("attempts: {:?}", attempts.budget),
+        Item::Endpoint(endpoint) => format!("endpoint of {}", endpoint.customer),
+        Item::Delivery(delivery) => {
+            format!("delivery of {}, {:?} after {} attempts", delivery.event, delivery.state, delivery.attempts)
+        }
     }
 }
 
@@ -242,5 +246,6 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::StockReceived { quantity, on_hand, .. } => format!("{quantity} received, {on_hand} on hand"),
         Told::StockAvailable => "wakes who waits for stock".to_owned(),
         Told::SlotAvailable => "wakes who waits for room".to_owned(),
+        Told::DeliveryDue { seconds } => format!("to be sent to its endpoint in {seconds} s"),
     }
 }

@@ -11,7 +11,7 @@
 //! | this deposit made this entry | the deposit | the entry |
 //!
 //! Not here: what stock and slots come to, of which [`super::Shelves`] hold the sums; and who waits where. That changes all the time, and both places are known by their keys, so whoever reads asks
-//! for them.
+//! for them. Deliveries name their notifications by key too.
 
 use sha2::{Digest as _, Sha256};
 
@@ -89,7 +89,9 @@ impl Sketch {
             | Item::Slot(_)
             | Item::ListedSlot(_)
             | Item::Profile(_)
-            | Item::Attempts(_) => {}
+            | Item::Attempts(_)
+            | Item::Endpoint(_)
+            | Item::Delivery(_) => {}
         }
     }
 

@@ -52,7 +52,9 @@ impl Subject {
             | Item::Slot(_)
             | Item::ListedSlot(_)
             | Item::Profile(_)
-            | Item::Attempts(_) => None,
+            | Item::Attempts(_)
+            | Item::Endpoint(_)
+            | Item::Delivery(_) => None,
         }
     }
 

@@ -5,6 +5,8 @@
 //! also sees how it came there: what was overwritten, what changed that never changes, what was told without its
 //! change. It reads no table.
 
+mod deliveries;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -143,7 +145,9 @@ impl Watch {
             | Item::Slot(_)
             | Item::ListedSlot(_)
             | Item::Profile(_)
-            | Item::Attempts(_) => {}
+            | Item::Attempts(_)
+            | Item::Endpoint(_)
+            | Item::Delivery(_) => {}
         }
     }
 
@@ -256,6 +260,8 @@ impl Commit<'_> {
             Item::Stock(stock) => self.judge_stock(*stock, events),
             Item::Receipt(receipt) => self.judge_receipt(receipt),
             Item::Slot(slot) => self.judge_slot(*slot, events),
+            Item::Endpoint(endpoint) => self.judge_endpoint(endpoint),
+            Item::Delivery(delivery) => self.judge_delivery(delivery, events),
             Item::Profile(profile) => self.judge_profile(profile),
             Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) | Item::Attempts(_) => {}
         }

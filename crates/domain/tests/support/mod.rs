@@ -138,7 +138,7 @@ impl Ledger {
             match message {
                 Message::Notice(notification) => self.told.push(notification),
                 Message::Work(work) => self.work.push(work),
-                Message::Public(_) => {}
+                Message::Public(_) | Message::Webhook(..) => {}
             }
         }
     }

@@ -240,6 +240,11 @@ impl Response {
         Self { status, body, headers: Vec::new(), cache: KEPT_BY_NOBODY }
     }
 
+    /// Done, and nothing to show.
+    pub const fn nothing() -> Self {
+        Self { status: 204, body: Vec::new(), headers: Vec::new(), cache: KEPT_BY_NOBODY }
+    }
+
     /// A document in JSON that is the same for everyone. Who has it already, by its tag, is told so with a 304.
     pub fn document(request: &Request, text: String, tag: &str) -> Self {
         let (status, body) = if request.holds(tag) { (304, Vec::new()) } else { (200, text.into_bytes()) };
@@ -277,8 +282,10 @@ fn render(
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 ) -> http::Response<lambda_http::Body> {
-    let mut response =
-        http::Response::builder().status(status).header("content-type", content_type).header("cache-control", cache);
+    let mut response = http::Response::builder().status(status).header("cache-control", cache);
+    if !body.is_empty() {
+        response = response.header("content-type", content_type);
+    }
     for (name, value) in headers {
         response = response.header(name, value);
     }

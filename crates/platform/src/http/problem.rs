@@ -121,10 +121,17 @@ impl Problem {
             | Refusal::EmailMalformed
             | Refusal::EmailTooLong
             | Refusal::PasswordTooShort
-            | Refusal::PasswordTooLong => 422,
+            | Refusal::PasswordTooLong
+            | Refusal::WebhookUrlTooLong
+            | Refusal::WebhookUrlMalformed
+            | Refusal::WebhookUrlNotHttps
+            | Refusal::WebhookUrlHasCredentials
+            | Refusal::WebhookUrlHasFragment
+            | Refusal::WebhookUrlPort
+            | Refusal::WebhookUrlNotPublic => 422,
             Refusal::WrongEmailOrPassword => 401,
             Refusal::TooManyAttempts { .. } => 429,
-            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound => 404,
+            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound | Refusal::WebhookNotFound => 404,
             Refusal::CapacityBelowBooked { .. }
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }

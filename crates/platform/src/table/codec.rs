@@ -26,11 +26,13 @@ use serde::{Deserialize, Serialize};
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 pub(super) const LOOK_SHARDS: u8 = 16;
 /// Partitions that list what there is of something.
 pub(super) const CATALOGUE: &str = "catalogue";
 pub(super) const SLOTS: &str = "slots";
+/// Of deliveries there are fewer than of orders: only who has an endpoint has any.
+pub(super) const DELIVERY_SHARDS: u8 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -79,6 +81,8 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::ListedSlot(id) => (SLOTS.to_owned(), id.to_string()),
         Key::Profile(id) => (format!("profile#{id}"), "profile".to_owned()),
         Key::Attempts(budget) => attempts(budget),
+        Key::Endpoint(customer) => (format!("webhook#{customer}"), "endpoint".to_owned()),
+        Key::Delivery(event) => (format!("delivery#{event}"), "delivery".to_owned()),
     }
 }
 
@@ -128,6 +132,11 @@ pub(super) fn look_shard(shard: u8) -> String {
     format!("look#{shard:02}")
 }
 
+/// Deliveries are looked at apart from orders, so that however many there are, no order waits behind them.
+pub(super) fn delivery_shard(shard: u8) -> String {
+    format!("delivery#{shard:02}")
+}
+
 pub(super) fn key_attributes(key: &Key) -> Attributes {
     let (pk, sk) = address(key);
     HashMap::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))])
@@ -167,15 +176,21 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
         SLOTS => Key::ListedSlot(SlotId::parse(sk).ok()?),
         "profile" => Key::Profile(ProfileId::parse(id)?),
         "attempts" => Key::Attempts(parse_attempts(id, sk)?),
+        "webhook" => Key::Endpoint(CustomerId::parse(id)?),
+        "delivery" => Key::Delivery(EventId::parse(id)?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
 }
 
 /// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
-/// its place, still reads whatever it knows. The second has goods, couriers, refunds, cancels and profiles.
+/// its place, still reads whatever it knows. The second has goods, couriers, refunds, cancels and profiles; the third
+/// endpoints and deliveries.
 fn format_of(item: &Item) -> u32 {
     let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
+    if matches!(item, Item::Endpoint(_) | Item::Delivery(_)) {
+        return 3;
+    }
     let is_of_the_second = match item {
         Item::Order(order) => {
             !order.lines.is_empty() || order.timeline.last().is_some_and(|passage| passage.told == asked_for)
@@ -184,7 +199,12 @@ fn format_of(item: &Item) -> u32 {
         Item::Entry(entry) => matches!(entry.cause, Cause::Refund(_)),
         Item::Product(_) | Item::Stock(_) | Item::Receipt(_) | Item::Slot(_) | Item::ListedSlot(_) => true,
         Item::Profile(_) | Item::Attempts(_) => true,
-        Item::Account(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => false,
+        Item::Account(_)
+        | Item::Deposit(_)
+        | Item::Notification(_)
+        | Item::Unreadable(_)
+        | Item::Endpoint(_)
+        | Item::Delivery(_) => false,
     };
     if is_of_the_second { 2 } else { 1 }
 }
@@ -217,6 +237,15 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
             let seconds = attempts.forget_at().as_seconds() + 1;
             let mut attributes = own(attempts, &key)?;
             attributes.insert("forget_at".to_owned(), AttributeValue::N(seconds.to_string()));
+            attributes
+        }
+        Item::Endpoint(endpoint) => own(endpoint, &key)?,
+        Item::Delivery(delivery) => {
+            let mut attributes = own(delivery, &key)?;
+            if delivery.look_at.is_some() {
+                let shard = delivery_shard(delivery.event.id.first_byte() % DELIVERY_SHARDS);
+                attributes.insert("look_shard".to_owned(), AttributeValue::S(shard));
+            }
             attributes
         }
     };
@@ -274,6 +303,8 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         Key::ListedSlot(_) => Item::ListedSlot(part(&image, &what)?),
         Key::Profile(_) => Item::Profile(part(&image, &what)?),
         Key::Attempts(_) => Item::Attempts(part(&image, &what)?),
+        Key::Endpoint(_) => Item::Endpoint(part(&image, &what)?),
+        Key::Delivery(_) => Item::Delivery(part(&image, &what)?),
     };
     // What was checked when it was written is checked again when it is read.
     if item.key() != key {
@@ -294,6 +325,7 @@ fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T
 mod tests {
     use domain::accounts::{self, MakeDeposit};
     use domain::attempts;
+    use domain::books::Kept;
     use domain::books::{Books, Change};
     use domain::goods::{self, Lines, PutProduct, ReceiveStock};
     use domain::ids::{Fingerprint, IdempotencyKey, Nonce};
@@ -301,6 +333,7 @@ mod tests {
     use domain::profiles::{self, PasswordHash, SignUp};
     use domain::slots::{self, PutSlot};
     use domain::text::ProductName;
+    use domain::webhooks::{self, Answer, EndpointUrl, NoAnswer, Reach, Secret, WebhookMessage};
     use domain::{Amount, Currency, Millis, Terms};
 
     use super::*;
@@ -308,8 +341,8 @@ mod tests {
     /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods and
     /// of signing in.
     fn items() -> Vec<(Item, Vec<Event>)> {
-        let (goods, people) = (of_goods(), of_people());
-        of_money().into_iter().chain(goods).chain(people).collect()
+        let (goods, people, webhooks) = (of_goods(), of_people(), of_webhooks());
+        of_money().into_iter().chain(goods).chain(people).chain(webhooks).collect()
     }
 
     /// A profile, and the attempts at signing up and in, one of them right.
@@ -383,6 +416,36 @@ mod tests {
         puts(&books)
     }
 
+    /// An endpoint that failed, a notification, and its delivery as it waits and when it is over.
+    fn of_webhooks() -> Vec<(Item, Vec<Event>)> {
+        let customer = CustomerId::of("local", "alice");
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let order = OrderId::of(&customer, &IdempotencyKey::parse("k").unwrap());
+        let event = EventId::new(&Key::Order(order), 3, 1);
+        let (transition, text) = ("paid".to_owned(), "Your order is paid".to_owned());
+        let notification = domain::messages::Notification { customer, at: now, event, order, transition, text };
+        let url = EndpointUrl::parse("https://shop.example.com/hooks", Reach::Public).unwrap();
+        let mut books = Books::default();
+        [Key::Endpoint(customer), notification.key()].into_iter().for_each(|key| books.lay(key, None));
+        books.decide(|draft| webhooks::put(draft, customer, &url, Secret::of([7; 32]), now)).unwrap();
+        books.decide(|draft| webhooks::tell(draft, &notification, now)).unwrap();
+        let send = |books: &mut Books, attempt, answer| {
+            let message = WebhookMessage { webhook: event, customer, at: now, attempt };
+            let attempt = books.decide(|draft| webhooks::begin(draft, &message, now)).unwrap().unwrap();
+            let called = (attempt.number, &attempt.url);
+            books.decide(|draft| webhooks::settle(draft, event, called, answer, 0, now)).unwrap();
+        };
+        send(&mut books, 0, Answer::Status { status: 503, retry_after_ms: Some(7_000) });
+        let mut items = puts(&books);
+        send(&mut books, 1, Answer::Silence(NoAnswer::TimedOut));
+        books.decide(|draft| webhooks::remove(draft, customer, now)).unwrap();
+        let message = WebhookMessage { webhook: event, customer, at: now, attempt: 2 };
+        assert_eq!(books.decide(|draft| webhooks::begin(draft, &message, now)), Ok(None));
+        let over = |(item, _): &(Item, Vec<Event>)| matches!(item, Item::Delivery(_));
+        items.extend(puts(&books).into_iter().filter(over).map(|(item, _)| (item, Vec::new())));
+        items
+    }
+
     fn of_money() -> Vec<(Item, Vec<Event>)> {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
         let customer = CustomerId::of("local", "alice");
@@ -429,7 +492,8 @@ mod tests {
         let items = items();
         // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
         // Of people: a profile, and four budgets.
-        assert_eq!(items.len(), 7 + 8 + 6 + 5, "{items:#?}");
+        // Of webhooks: the endpoint, a notification and its delivery on its way, and once more when it is over.
+        assert_eq!(items.len(), 7 + 8 + 6 + 5 + 4, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -461,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn only_attempts_are_forgotten_and_not_before_they_say_nothing() {
+    fn attempts_and_deliveries_are_forgotten_and_not_before_they_say_nothing() {
         for (item, _) in items() {
             let attributes = encode(&item, 1, "c", &[]).unwrap();
             let forget_at = attributes.get("forget_at").map(|value| value.as_n().unwrap().parse::<i64>().unwrap());
@@ -470,6 +534,7 @@ mod tests {
                     let late = forget_at.unwrap() * 1_000 - attempts.forget_at().as_millis();
                     assert!((1..=1_000).contains(&late), "{item:?}");
                 }
+                Item::Delivery(delivery) => assert_eq!(forget_at.is_some(), delivery.state.is_over(), "{item:?}"),
                 _ => assert_eq!(forget_at, None, "{item:?}"),
             }
         }
@@ -479,9 +544,9 @@ mod tests {
     fn a_newer_item_is_read_by_nobody() {
         let (item, events) = items().remove(0);
         let mut attributes = encode(&item, 3, "c", &events).unwrap();
-        attributes.insert("format".to_owned(), AttributeValue::N("3".to_owned()));
+        attributes.insert("format".to_owned(), AttributeValue::N((FORMAT + 1).to_string()));
         attributes.remove("commit");
-        assert!(matches!(decode(attributes), Err(CodecError::Newer { format: 3, .. })));
+        assert!(matches!(decode(attributes), Err(CodecError::Newer { format, .. }) if format > FORMAT));
     }
 
     #[test]
@@ -496,6 +561,10 @@ mod tests {
         }
         for (item, _) in of_people() {
             assert_eq!(format(&item), "2", "{item:?}");
+        }
+        for (item, _) in of_webhooks() {
+            let is_old = matches!(&item, Item::Notification(_));
+            assert_eq!(format(&item), if is_old { "1" } else { "3" }, "{item:?}");
         }
         let of_money = of_money();
         let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();

@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use domain::accounts::Entry;
 use domain::books::{Kept, Key};
 use domain::goods::Product;
+use domain::events::EventId;
 use domain::ids::{CustomerId, OrderId};
 use domain::messages::{Cursor, Notification};
 use domain::orders::Resource;
@@ -196,24 +197,36 @@ impl Table {
         Ok(answer.items.unwrap_or_default().into_iter().map(decode).collect::<Result<_, _>>()?)
     }
 
-    /// What of one shard is to be looked at by now, the longest due first.
+    /// Which orders of one shard are to be looked at by now, the longest due first.
     pub async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<OrderId>, ReadError> {
+        let due = self.due_in(&codec::look_shard(shard), now, limit).await?;
+        due.iter().map(|image| Ok(order_of(image)?)).collect()
+    }
+
+    /// Which deliveries of one shard are.
+    pub async fn due_deliveries(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<EventId>, ReadError> {
+        let due = self.due_in(&codec::delivery_shard(shard), now, limit).await?;
+        due.iter().map(|image| Ok(delivery_of(image)?)).collect()
+    }
+
+    async fn due_in(&self, shard: &str, now: Timestamp, limit: i32) -> Result<Vec<Attributes>, ReadError> {
         let answer = self
             .client
             .query()
             .table_name(&self.name)
             .index_name("by_look")
             .key_condition_expression("look_shard = :shard AND look_at <= :now")
-            .expression_attribute_values(":shard", text(&codec::look_shard(shard)))
+            .expression_attribute_values(":shard", text(shard))
             .expression_attribute_values(":now", number(now))
             .limit(limit)
             .send()
             .await
             .map_err(unavailable)?;
-        answer.items.unwrap_or_default().iter().map(|image| Ok(order_of(image)?)).collect()
+        Ok(answer.items.unwrap_or_default())
     }
 
     pub const LOOK_SHARDS: u8 = codec::LOOK_SHARDS;
+    pub const DELIVERY_SHARDS: u8 = codec::DELIVERY_SHARDS;
 
     /// Everything of one segment, page by page, for `verify` alone.
     pub(crate) async fn scan(&self, part: Segment, limit: i32, from: Option<Attributes>) -> Result<Scanned, ReadError> {
@@ -277,9 +290,21 @@ fn parse_order_place(place: &str) -> Option<(Timestamp, OrderId)> {
     Some((Timestamp::from_sortable(at)?, OrderId::parse(order)?))
 }
 
-fn order_of(image: &Attributes) -> Result<OrderId, CodecError> {
+fn delivery_of(image: &Attributes) -> Result<EventId, CodecError> {
+    let (pk, sk) = key_of(image);
+    match parse_address(&pk, &sk) {
+        Some(Key::Delivery(event)) => Ok(event),
+        _ => Err(CodecError::Address { pk, sk }),
+    }
+}
+
+fn key_of(image: &Attributes) -> (String, String) {
     let part = |name: &str| image.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
-    let (pk, sk) = (part("pk"), part("sk"));
+    (part("pk"), part("sk"))
+}
+
+fn order_of(image: &Attributes) -> Result<OrderId, CodecError> {
+    let (pk, sk) = key_of(image);
     match parse_address(&pk, &sk) {
         Some(Key::Order(order)) => Ok(order),
         _ => Err(CodecError::Address { pk, sk }),

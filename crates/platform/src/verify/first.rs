@@ -7,7 +7,10 @@ use domain::Timestamp;
 use domain::books::{Item, Kept, Key, Version};
 use domain::ids::CustomerId;
 use domain::orders::{Order, Resource, Waiting};
-use domain::promises::{AccountRun, Finding, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles};
+use domain::promises::{
+    AccountRun, Finding, Late, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles, judge_delivery,
+};
+use domain::webhooks::Delivery;
 
 use super::pages::Pages;
 use super::{Findings, Plan, Progress, readable, supplies, unreadable};
@@ -44,6 +47,8 @@ struct Pass<'a> {
     open: Vec<Option<AccountRun>>,
     parked: Vec<(Order, Version)>,
     places: Vec<Waiting>,
+    deliveries: Vec<Delivery>,
+    late: Late,
 }
 
 pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(Progress)) -> Result<Read, Failure> {
@@ -61,6 +66,8 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
         open: (0..plan.segments.max(1)).map(|_| None).collect(),
         parked: Vec::new(),
         places: Vec::new(),
+        deliveries: Vec::new(),
+        late: Late::new(plan.findings),
     };
     let mut pages = Pages::new(table, plan);
     let mut items = 0;
@@ -77,13 +84,18 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
             if pass.places.len() >= BATCH {
                 pass.look_at_places().await?;
             }
+            if pass.deliveries.len() >= BATCH {
+                pass.look_at_deliveries().await?;
+            }
         }
         progress(Progress::First { items });
     }
     (0..pass.open.len()).for_each(|segment| pass.close(segment));
     pass.look_at_parked().await?;
     pass.look_at_places().await?;
+    pass.look_at_deliveries().await?;
     let settled = plan.settled(until, pass.report.newest);
+    pass.look_at_late(settled).await?;
     let Pass { sketch, shelves, report, totals, findings, accounts, .. } = pass;
     Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts, sums: shelves.judge() })
 }
@@ -109,7 +121,12 @@ impl Pass<'_> {
             | Item::Slot(_)
             | Item::ListedSlot(_)
             | Item::Profile(_)
-            | Item::Attempts(_) => {}
+            | Item::Attempts(_)
+            | Item::Endpoint(_) => {}
+            Item::Delivery(delivery) => {
+                self.late.see(&delivery);
+                self.deliveries.push(delivery);
+            }
         }
     }
 
@@ -186,6 +203,32 @@ impl Pass<'_> {
             };
             if is_there && is_still {
                 self.sketch.suspect(&Subject::Order(place.order));
+            }
+        }
+        Ok(())
+    }
+
+    /// Deliveries: each has its notification, which was committed with it and stays.
+    async fn look_at_deliveries(&mut self) -> Result<(), Failure> {
+        let deliveries = std::mem::take(&mut self.deliveries);
+        let keys: Vec<Key> = deliveries.iter().map(Delivery::notification).collect();
+        let notifications = readable(self.table, &keys).await?;
+        for delivery in deliveries {
+            let is_there = notifications.get(&delivery.notification()).is_some_and(Option::is_some);
+            self.findings.take(judge_delivery(&delivery, is_there));
+        }
+        Ok(())
+    }
+
+    /// Deliveries that nobody has looked at in time, if that is so still.
+    async fn look_at_late(&mut self, settled: Timestamp) -> Result<(), Failure> {
+        let late: Vec<_> = self.late.before(settled).collect();
+        for (event, finding) in late {
+            let key = Key::Delivery(event);
+            let now = readable(self.table, &[key]).await?.remove(&key).flatten();
+            let delivery = now.as_ref().and_then(|stored| Delivery::of_item(&stored.found.item));
+            if delivery.and_then(|delivery| delivery.look_at).is_some_and(|due| due < settled) {
+                self.findings.take([finding]);
             }
         }
         Ok(())

@@ -1,0 +1,61 @@
+//! Sends notifications to their customers' endpoints: each attempt is kept before the call, its outcome after it. The
+//! calls of a batch go out together, so that a slow one holds none of the others up.
+
+use std::collections::BTreeSet;
+
+use domain::webhooks::{self, Attempt, WebhookMessage};
+use futures_util::future::join_all;
+use platform::queue::{Batch, Delivery};
+use platform::runtime::{Failed, Invocation};
+use platform::store::Needs;
+use platform::{App, Failure};
+use serde_json::Value;
+
+use crate::webhooks as views;
+use crate::work;
+
+pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
+    let batch = Batch::from_event(event).map_err(|error| Failed(error.to_string()))?;
+    let tried = join_all(batch.deliveries.iter().map(|delivery| take(app, delivery))).await;
+    let mut failed = BTreeSet::new();
+    for (place, tried) in tried.into_iter().enumerate() {
+        if let Err(error) = tried {
+            tracing::error!(error = %error, "what became of a delivery could not be kept");
+            failed.insert(place);
+        }
+    }
+    Ok(batch.answer(&failed))
+}
+
+async fn take(app: &App, delivery: &Delivery) -> Result<(), Failure> {
+    let message: WebhookMessage = match serde_json::from_str(&delivery.body) {
+        Ok(message) => message,
+        Err(error) => return work::keep_unreadable(app, delivery, &error.to_string()).await,
+    };
+    let begun = app
+        .store
+        .decide(Needs::load(message.needs()), |books, now| books.decide(|draft| webhooks::begin(draft, &message, now)))
+        .await?;
+    match begun {
+        Some(attempt) => make(app, &message, &attempt).await,
+        None => Ok(()),
+    }
+}
+
+async fn make(app: &App, message: &WebhookMessage, attempt: &Attempt) -> Result<(), Failure> {
+    let Attempt { number, url, secret, notification } = attempt;
+    let body = views::event(notification);
+    let call = platform::webhooks::call(url, secret, &message.webhook, body, app.now());
+    let answer = app.outside.post(call).await;
+    let chance = app.store.draw();
+    let settled = app
+        .store
+        .decide(Needs::load(message.needs()), |books, now| {
+            books.decide(|draft| webhooks::settle(draft, message.webhook, (*number, url), answer, chance, now))
+        })
+        .await?;
+    tracing::info!(
+        webhook = %message.webhook, attempt = number, answer = ?answer, state = ?settled.into_inner(), "a webhook was called"
+    );
+    Ok(())
+}
