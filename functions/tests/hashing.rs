@@ -50,7 +50,10 @@ async fn each_answer_takes_as_many_hashes_as_it_should() {
     // An attempt that cannot be kept is none.
     for why in busy::WHY {
         let system = support::system_with(|mut options| {
-            options.network = Arc::new(move |connector| platform::aws::shared(busy::Busy { connector, why }));
+            options.network = Arc::new(move |connector| {
+                let is_busy = Arc::new(AtomicBool::new(true));
+                platform::aws::shared(busy::Busy { connector, why, is_busy })
+            });
             options
         });
         for path in ["/profiles", "/sessions"] {
