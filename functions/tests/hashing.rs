@@ -8,6 +8,7 @@ mod busy;
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::Request;

@@ -83,6 +83,10 @@ fn cases() -> Vec<Case> {
         case("GET /orders/none", "", 404, "order_not_found"),
         case("POST /accounts", r#"{"owner":"x"}"#, 422, "field_unknown"),
         case("POST /accounts", "x", 400, "json_malformed"),
+        case("GET /webhook", "", 404, "webhook_not_found"),
+        case("PUT /webhook", "{}", 422, "field_missing"),
+        case("PUT /webhook", r#"{"url":null}"#, 422, "field_wrong_type"),
+        case("PUT /webhook", r#"{"url":"https://shop.example.com/","secret":"mine"}"#, 422, "field_unknown"),
     ];
     for call in ["POST /profiles", "POST /sessions"] {
         let with = |email: &str, password: &str| format!(r#"{{"email":"{email}","password":"{password}"}}"#);
@@ -104,6 +108,23 @@ fn cases() -> Vec<Case> {
         cases.push(case(call, r#"{"email":"alice@example.com"}"#, 422, "field_missing"));
         cases.push(case(call, r#"{"email":"alice@example.com","password":12345678}"#, 422, "field_wrong_type"));
         cases.push(case(call, r#"{"email":"a@b","password":"12345678","scope":"stock"}"#, 422, "field_unknown"));
+    }
+    for (url, code) in [
+        ("", "webhook_url_malformed"),
+        ("shop.example.com/hooks", "webhook_url_malformed"),
+        ("https://", "webhook_url_malformed"),
+        ("http://shop.example.com/", "webhook_url_not_https"),
+        ("ftp://shop.example.com/", "webhook_url_not_https"),
+        ("https://alice:secret@shop.example.com/", "webhook_url_has_credentials"),
+        ("https://shop.example.com/#orders", "webhook_url_has_fragment"),
+        ("https://shop.example.com:22/", "webhook_url_port"),
+        ("https://localhost/", "webhook_url_not_public"),
+        ("https://127.1/", "webhook_url_not_public"),
+        ("https://[::ffff:169.254.169.254]/", "webhook_url_not_public"),
+        ("https://10.0.0.1/", "webhook_url_not_public"),
+        (&format!("https://shop.example.com/{}", "x".repeat(476)), "webhook_url_too_long"),
+    ] {
+        cases.push(case("PUT /webhook", serde_json::json!({ "url": url }).to_string(), 422, code));
     }
     // Of orders, entries and notifications a name alone is no place.
     for (list, other) in [
@@ -263,7 +284,8 @@ async fn each_wrong_request_is_refused_by_name_and_changes_nothing() {
     )
     .await
     .unwrap();
-    assert_eq!((report.accounts, report.orders.len(), report.deposits), (0, 0, 0), "nothing was kept");
+    let kept = (report.accounts, report.orders.len(), report.deposits, report.endpoints);
+    assert_eq!(kept, (0, 0, 0, 0), "nothing was kept");
     let alice = user(&system, "alice");
     alice.order("k", "1").await.expect(201);
     alice.deposit("k", "1").await.expect(201);

@@ -127,8 +127,17 @@ async fn sold_in(system: &System) {
     }
 }
 
-/// Deposits and orders of three customers: paid, waiting, cancelled; and goods.
+/// From now on everything that this customer is told is to be delivered, and never arrives.
+async fn set_webhook(system: &System, name: &str) {
+    let request = http::Request::put("/webhook").header("host", "localhost").header("x-user-id", name);
+    let body = json!({ "url": "https://shop.example.com/hooks" }).to_string();
+    let request = request.header("content-type", "application/json").body(Bytes::from(body)).unwrap();
+    assert_eq!(system.call(request).await.status(), 200);
+}
+
+/// Deposits and orders of three customers: paid, waiting, cancelled; and goods. One of them has an endpoint.
 async fn lived_in(system: &System) {
+    set_webhook(system, "carol").await;
     for name in ["alice", "bob", "carol"] {
         let user = user(system, name);
         for number in 0..3 {
@@ -311,8 +320,9 @@ async fn it_finds_what_holding_everything_finds() {
         assert_eq!(shown(&found), shown(&expected), "case {case}: {called:?}");
         let counts = |report: &Report| {
             let Report { accounts, entries, waiting, stalled, deposits, notifications, .. } = report;
+            let outside = (report.endpoints, report.deliveries, report.undelivered);
             let sums = (report.held, report.deposited, report.revenue, report.products, report.receipts, report.slots);
-            ((*accounts, *entries, *waiting, *stalled, *deposits, *notifications), sums, report.orders.clone())
+            ((*accounts, *entries, *waiting, *stalled, *deposits, *notifications), sums, outside, report.orders.clone())
         };
         assert_eq!(counts(&found), counts(&expected), "case {case}: {called:?}");
         for promise in found.findings.iter().map(|finding| finding.promise).collect::<BTreeSet<_>>() {
@@ -502,6 +512,19 @@ const FAULTS: &[Fault] = &[
     ("a slot in which nobody is booked", Promise::NoOversell, |item| {
         (item["pk"]["S"] == "slot#noon").then(|| with(item, "booked", "1"))?
     }),
+    ("a delivery that nobody looked at", Promise::NothingLost, |item| {
+        is_in(item, "delivery#").then(|| with(item, "look_at", "1"))?
+    }),
+    ("a delivery of what was never told", Promise::OnceTold, |item| {
+        is_in(item, "delivery#").then(|| with(item, "at", "1"))?
+    }),
+    ("a delivery that nobody will look at", Promise::NothingLost, |item| {
+        is_in(item, "delivery#").then(|| {
+            let mut broken = item.clone();
+            broken.as_object_mut().unwrap().remove("look_at");
+            Some(broken)
+        })
+    }),
     ("an order of another", Promise::EveryoneTheirOwn, |item| {
         (item["state"]["S"] == "completed").then(|| {
             let mut broken = item.clone();
@@ -520,6 +543,7 @@ async fn a_real_fault_is_found_in_the_middle_of_traffic() {
             lived_in(&system).await;
             // By nobody who works on it: dave's is broken, the others go on.
             let dave = user(&system, "dave");
+            set_webhook(&system, "dave").await;
             dave.deposit("d1", "10").await.expect(201);
             dave.deposit("d2", "10").await.expect(201);
             dave.order("o1", "7").await.expect(201);

@@ -181,7 +181,8 @@ async fn measure_all() -> Result<Report, Error> {
     bench.row("park", 8, 2, park).await?;
     bench.row("wake one waiter", 9, 3, wake).await?;
     bench.row("wake that finds too little", 0, 2, wake_in_vain).await?;
-    bench.row("a notification", 1, 1, notify).await?;
+    // The write, and before it whether there is an endpoint.
+    bench.row("a notification", 1, 2, notify).await?;
 
     bench.unbudgeted("open an account", open_account).await?;
     bench.unbudgeted("open it again", open_account_again).await?;
@@ -190,6 +191,11 @@ async fn measure_all() -> Result<Report, Error> {
     bench.unbudgeted("cancel instead of parking", cancel_unpaid).await?;
     bench.unbudgeted("a piece of work that comes again", advance_again).await?;
     bench.unbudgeted("a notification that comes again", notify_again).await?;
+    bench.unbudgeted("a notification with its delivery", notify_outside).await?;
+    bench.unbudgeted("a delivery that arrives", deliver).await?;
+    bench.unbudgeted("a delivery that fails for the first time", deliver_in_vain).await?;
+    bench.unbudgeted("a delivery that comes again", deliver_again).await?;
+    bench.unbudgeted("sweep, one delivery whose message was lost", sweep_lost_delivery).await?;
     bench.unbudgeted("sweep with nothing due", sweep_idle).await?;
     bench.unbudgeted("sweep, one order whose message was lost", sweep_lost).await?;
     bench.unbudgeted("sweep, one order past its deadline", sweep_expired).await?;
@@ -398,6 +404,53 @@ async fn notify_again(scene: &Scene) -> Result<Counted, Error> {
     let notice = scene.told_a_person(order).await?;
     scene.run("Notify", notice.clone()).await?;
     Ok(scene.measure(scene.run("Notify", notice)).await?.0)
+}
+
+const TAKES_IT: &str = "https://shop.example.com/takes-it";
+const FAILS: &str = "https://shop.example.com/fails";
+
+/// A notification of a customer who has an endpoint.
+async fn outside(scene: &Scene, url: &str) -> Result<Value, Error> {
+    scene.put_webhook(url).await?;
+    let (_, order) = parked(scene).await?;
+    scene.told_a_person(order).await
+}
+
+async fn notify_outside(scene: &Scene) -> Result<Counted, Error> {
+    let notice = outside(scene, TAKES_IT).await?;
+    Ok(scene.measure(scene.run("Notify", notice)).await?.0)
+}
+
+async fn to_deliver(scene: &Scene, url: &str) -> Result<Value, Error> {
+    let notice = outside(scene, url).await?;
+    scene.run("Notify", notice.clone()).await?;
+    scene.told_outside(&notice).await
+}
+
+async fn deliver(scene: &Scene) -> Result<Counted, Error> {
+    let delivery = to_deliver(scene, TAKES_IT).await?;
+    Ok(scene.measure(scene.run("DeliverWebhook", delivery)).await?.0)
+}
+
+async fn deliver_in_vain(scene: &Scene) -> Result<Counted, Error> {
+    let delivery = to_deliver(scene, FAILS).await?;
+    Ok(scene.measure(scene.run("DeliverWebhook", delivery)).await?.0)
+}
+
+async fn deliver_again(scene: &Scene) -> Result<Counted, Error> {
+    let delivery = to_deliver(scene, TAKES_IT).await?;
+    scene.run("DeliverWebhook", delivery.clone()).await?;
+    Ok(scene.measure(scene.run("DeliverWebhook", delivery)).await?.0)
+}
+
+async fn sweep_lost_delivery(scene: &Scene) -> Result<Counted, Error> {
+    scene.deposit("deposit", PLENTY).await?;
+    let order = scene.place("order", PRICE).await?;
+    scene.run("AdvanceOrders", scene.placed(&[order]).await?).await?;
+    scene.put_webhook(TAKES_IT).await?;
+    scene.run("Notify", scene.told_a_person(order).await?).await?;
+    scene.pass(0, 11).await;
+    sweep(scene, 1).await
 }
 
 async fn sweep_idle(scene: &Scene) -> Result<Counted, Error> {

@@ -11,9 +11,12 @@ use domain::books::{Kept, Key};
 use domain::ids::{CustomerId, OrderId};
 use domain::messages::{self, Message, Notification, WorkMessage};
 use domain::orders::{Order, OrderState};
+use domain::webhooks::{Answer, Reach};
 use http::Request;
 use local_cloud::{Clock, Storage};
 use local_system::{Network, Options, System};
+use platform::outside::{Call, Outside, Post};
+use platform::runtime::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::error::{Error, ensure};
@@ -32,6 +35,16 @@ pub(crate) struct Scene {
     meter: Meter,
 }
 
+/// Everyone's endpoints: one that fails, and others that take what comes.
+struct Endpoints;
+
+impl Post for Endpoints {
+    fn post(&self, call: Call) -> BoxFuture<'_, Answer> {
+        let status = if call.url.as_str().ends_with("/fails") { 500 } else { 200 };
+        Box::pin(std::future::ready(Answer::Status { status, retry_after_ms: None }))
+    }
+}
+
 impl Scene {
     /// Call it inside a runtime whose time stands still: it passes by `pass` alone.
     pub(crate) fn open() -> Result<Self, Error> {
@@ -39,7 +52,8 @@ impl Scene {
         let cloud = local_cloud::Options::new(Storage::Memory, Clock::starting_at(START_MS), SEED);
         let at_the_door = meter.clone();
         let network: Network = Arc::new(move |connector| at_the_door.before(platform::aws::shared(connector)));
-        let options = Options { runs_by_itself: false, network, ..Options::new(cloud) };
+        let outside = Outside::answered_by(Endpoints, Reach::Public);
+        let options = Options { runs_by_itself: false, network, outside, ..Options::new(cloud) };
         Ok(Self { system: System::start(options)?, meter })
     }
 
@@ -128,6 +142,26 @@ impl Scene {
             .collect();
         ensure(notices.len() == 1, || format!("nobody was told of order {order}"))?;
         self.batch("Notify", notices.iter().map(|notification| (notification.group(), json!(notification))))
+    }
+
+    pub(crate) async fn put_webhook(&self, url: &str) -> Result<Value, Error> {
+        self.call("PUT", "/webhook", None, Some(json!({ "url": url }))).await
+    }
+
+    /// The message that keeping a notification sends to `deliver-webhook`.
+    pub(crate) async fn told_outside(&self, notice: &Value) -> Result<Value, Error> {
+        let body = notice["Records"][0]["body"].as_str().unwrap_or_default();
+        let told: Notification = serde_json::from_str(body).map_err(|error| Error::Unexpected(error.to_string()))?;
+        let told = self.told_by(Key::Delivery(told.event)).await?;
+        let due: Vec<_> = told
+            .into_iter()
+            .filter_map(|message| match message {
+                Message::Webhook(message, _) => Some(message),
+                _ => None,
+            })
+            .collect();
+        ensure(due.len() == 1, || format!("{} deliveries are due", due.len()))?;
+        self.batch("DeliverWebhook", due.iter().map(|message| (message.group(), json!(message))))
     }
 
     async fn work_told_by(&self, key: Key) -> Result<Vec<WorkMessage>, Error> {

@@ -93,3 +93,52 @@ impl Posted {
         judged.chain(self.late.before(settled).map(|(_, finding)| finding)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::Key;
+    use crate::ids::{CustomerId, IdempotencyKey, OrderId};
+    use crate::webhooks::DeliveryState;
+
+    fn delivery(version: u64, look_at: Option<i64>, state: DeliveryState) -> Delivery {
+        let customer = CustomerId::of("test", "alice");
+        let order = OrderId::of(&customer, &IdempotencyKey::parse("k").unwrap());
+        Delivery {
+            event: EventId::new(&Key::Order(order), version, 0),
+            customer,
+            at: Timestamp::from_millis(1),
+            created_at: Timestamp::from_millis(1),
+            state,
+            attempts: 1,
+            answer: None,
+            look_at: look_at.map(Timestamp::from_millis),
+            expires_at: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_on_its_way_is_looked_at_and_that_always() {
+        use DeliveryState::{Delivered, Exhausted, Gone, Sending, Waiting, Withdrawn};
+        for state in [Waiting, Sending, Delivered, Exhausted, Gone, Withdrawn] {
+            assert_eq!(fault(&delivery(1, Some(5), state)).is_none(), !state.is_over(), "{state:?}");
+            assert_eq!(fault(&delivery(1, None, state)).is_none(), state.is_over(), "{state:?}");
+        }
+        let often = Delivery { attempts: ATTEMPTS + 1, ..delivery(1, Some(5), Waiting) };
+        assert!(fault(&often).is_some());
+    }
+
+    #[test]
+    fn of_those_that_are_late_the_latest_are_left_out_first() {
+        let mut late = Late::new(2);
+        for (version, due) in [(1, 30), (2, 10), (3, 20), (4, 40)] {
+            late.see(&delivery(version, Some(due), DeliveryState::Waiting));
+        }
+        late.see(&delivery(5, None, DeliveryState::Delivered));
+        let versions = |settled| {
+            let late = late.before(Timestamp::from_millis(settled));
+            late.map(|(event, _)| event.version).collect::<Vec<_>>()
+        };
+        assert_eq!([versions(10), versions(11), versions(99)], [vec![], vec![2], vec![2, 3]]);
+    }
+}

@@ -56,3 +56,116 @@ impl Commit<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use crate::books::Key;
+    use crate::events::EventId;
+    use crate::ids::{CustomerId, IdempotencyKey, OrderId};
+    use crate::promises::watch::{Action, Watch};
+    use crate::webhooks::{EndpointUrl, Reach, Secret, Target};
+
+    fn notification() -> Notification {
+        let customer = CustomerId::of("test", "alice");
+        let order = OrderId::of(&customer, &IdempotencyKey::parse("k").unwrap());
+        let event = EventId::new(&Key::Order(order), 2, 0);
+        let (at, transition, text) = (Timestamp::from_millis(1), "paid".to_owned(), "paid".to_owned());
+        Notification { customer, at, event, order, transition, text }
+    }
+
+    fn delivery(state: DeliveryState, attempts: u32) -> Delivery {
+        let Notification { customer, at, event, .. } = notification();
+        let look_at = (!state.is_over()).then_some(at);
+        Delivery { event, customer, at, created_at: at, state, attempts, answer: None, look_at, expires_at: None }
+    }
+
+    fn put(delivery: Delivery, version: u64) -> Action {
+        let at = delivery.at;
+        let events = match delivery.state {
+            DeliveryState::Waiting => vec![Event { at, told: Told::DeliveryDue { seconds: 0 } }],
+            _ => Vec::new(),
+        };
+        Action::Put { item: delivery.into_item(), version, events }
+    }
+
+    /// What is said of the delivery in the last of these commits.
+    fn said(commits: &[Vec<Action>]) -> Vec<String> {
+        let mut watch = Watch::default();
+        let mut said = Vec::new();
+        for commit in commits {
+            said = watch.see(commit);
+        }
+        said.into_iter().filter(|found| !found.subject.starts_with("order")).map(|found| found.says).collect()
+    }
+
+    fn told() -> Vec<Action> {
+        let told = Action::Put { item: notification().into_item(), version: 1, events: Vec::new() };
+        vec![told, put(delivery(DeliveryState::Waiting, 0), 1)]
+    }
+
+    #[test]
+    fn a_delivery_that_goes_its_way_is_right() {
+        let way = [
+            told(),
+            vec![put(delivery(DeliveryState::Sending, 1), 2)],
+            vec![put(delivery(DeliveryState::Waiting, 1), 3)],
+            vec![put(delivery(DeliveryState::Sending, 2), 4)],
+            vec![put(delivery(DeliveryState::Delivered, 2), 5)],
+        ];
+        for length in 1..=way.len() {
+            assert_eq!(said(&way[..length]), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_with_one_is_said() {
+        let sending = || vec![put(delivery(DeliveryState::Sending, 1), 2)];
+        let next = |state, attempts| vec![told(), sending(), vec![put(delivery(state, attempts), 3)]];
+        let lost = Delivery { look_at: None, ..delivery(DeliveryState::Waiting, 1) };
+        let others = Delivery { customer: CustomerId::of("test", "bob"), ..delivery(DeliveryState::Waiting, 1) };
+        for (commits, says) in [
+            (vec![vec![put(delivery(DeliveryState::Waiting, 0), 1)]], "without its notification"),
+            (vec![vec![told().remove(0), put(delivery(DeliveryState::Sending, 1), 1)]], "in the middle"),
+            (next(DeliveryState::Sending, 2), "it was Sending and came to be Sending"),
+            (next(DeliveryState::Waiting, 2), "1 attempts became 2"),
+            (next(DeliveryState::Delivered, 0), "1 attempts became 0"),
+            (vec![told(), sending(), vec![put(lost, 3)]], "nobody will look at it"),
+            (vec![told(), sending(), vec![put(others, 3)]], "what never changes"),
+            (
+                vec![
+                    told(),
+                    sending(),
+                    vec![put(delivery(DeliveryState::Gone, 1), 3)],
+                    vec![put(delivery(DeliveryState::Sending, 2), 4)],
+                ],
+                "it was Gone",
+            ),
+        ] {
+            let said = said(&commits);
+            assert!(said.iter().any(|said| said.contains(says)), "{says}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_stays_as_long_as_there_is_an_endpoint() {
+        let endpoint = |secret: u8| Endpoint {
+            customer: CustomerId::of("test", "alice"),
+            changed_at: Timestamp::from_millis(1),
+            target: Some(Target {
+                url: EndpointUrl::parse("https://shop.example.com/", Reach::Public).unwrap(),
+                secret: Secret::of([secret; 32]),
+                set_at: Timestamp::from_millis(1),
+                failing_since: None,
+                given_up: None,
+            }),
+        };
+        let put =
+            |endpoint: Endpoint, version| vec![Action::Put { item: endpoint.into_item(), version, events: vec![] }];
+        let removed = Endpoint { target: None, ..endpoint(1) };
+        assert!(said(&[put(endpoint(1), 1), put(endpoint(1), 2)]).is_empty());
+        assert!(said(&[put(endpoint(1), 1), put(removed, 2), put(endpoint(2), 3)]).is_empty());
+        assert_eq!(said(&[put(endpoint(1), 1), put(endpoint(2), 2)]).len(), 1);
+    }
+}
