@@ -113,7 +113,7 @@ mod tests {
             attempts: 1,
             answer: None,
             look_at: look_at.map(Timestamp::from_millis),
-            expires_at: None,
+            forget_at: None,
         }
     }
 

@@ -78,7 +78,7 @@ mod tests {
     fn delivery(state: DeliveryState, attempts: u32) -> Delivery {
         let Notification { customer, at, event, .. } = notification();
         let look_at = (!state.is_over()).then_some(at);
-        Delivery { event, customer, at, created_at: at, state, attempts, answer: None, look_at, expires_at: None }
+        Delivery { event, customer, at, created_at: at, state, attempts, answer: None, look_at, forget_at: None }
     }
 
     fn put(delivery: Delivery, version: u64) -> Action {
