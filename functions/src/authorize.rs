@@ -12,7 +12,8 @@ pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Val
     let header = authorization(&event).unwrap_or_default();
     let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let Some((_, token)) = token else { return Ok(json!({ "isAuthorized": false })) };
-    match tokens::verify(token.trim(), &app.config.tokens, app.now()) {
+    let issuers = std::iter::once(&app.config.tokens).chain(&app.config.outside);
+    match tokens::verify_any(token.trim(), issuers, app.now()) {
         Ok(claims) => Ok(json!({
             "isAuthorized": true,
             "context": {

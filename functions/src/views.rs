@@ -8,7 +8,8 @@ use domain::accounts::{Account, Cause, Deposit, Entry};
 use domain::events::Told;
 use domain::messages::Notification;
 use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, Step, WaitingFor, What};
-use domain::{Amount, planted};
+use domain::profiles::Profile;
+use domain::{Amount, Millis, planted};
 use serde::Serialize;
 
 /// An order as it was answered when it was placed.
@@ -280,6 +281,29 @@ pub(crate) fn notification(notification: &Notification) -> NotificationView<'_> 
         text: &notification.text,
         created_at: notification.at.to_string(),
     }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ProfileView {
+    customer: String,
+    created_at: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SessionView {
+    token: String,
+    token_type: &'static str,
+    /// In seconds.
+    expires_in: i64,
+}
+
+/// Whom the profile's tokens name. Who signs up twice is refused, so this is no answer that replays.
+pub(crate) fn profile(profile: &Profile, issuer: &str) -> ProfileView {
+    ProfileView { customer: profile.customer(issuer).to_string(), created_at: profile.created_at.to_string() }
+}
+
+pub(crate) fn session(token: String, good_for: Millis) -> SessionView {
+    SessionView { token, token_type: "Bearer", expires_in: good_for.in_seconds_at_least() }
 }
 
 #[cfg(test)]

@@ -56,6 +56,13 @@ fn refusals() -> Vec<Refusal> {
         Refusal::TooLateToCancel { state: OrderState::Completed },
         Refusal::NotAwaitingDelivery { state: OrderState::AwaitingStock },
         Refusal::SlotHasRoom,
+        Refusal::EmailMalformed,
+        Refusal::EmailTooLong,
+        Refusal::PasswordTooShort,
+        Refusal::PasswordTooLong,
+        Refusal::EmailTaken,
+        Refusal::WrongEmailOrPassword,
+        Refusal::TooManyAttempts { wait: domain::Millis(1) },
     ]
 }
 

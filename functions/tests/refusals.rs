@@ -84,6 +84,27 @@ fn cases() -> Vec<Case> {
         case("POST /accounts", r#"{"owner":"x"}"#, 422, "field_unknown"),
         case("POST /accounts", "x", 400, "json_malformed"),
     ];
+    for call in ["POST /profiles", "POST /sessions"] {
+        let with = |email: &str, password: &str| format!(r#"{{"email":"{email}","password":"{password}"}}"#);
+        for (email, password, code) in [
+            ("", "12345678", "email_malformed"),
+            ("alice", "12345678", "email_malformed"),
+            (" alice@example.com", "12345678", "email_malformed"),
+            ("alice@example.com\\n", "12345678", "email_malformed"),
+            ("a@b@c", "12345678", "email_malformed"),
+            ("\\u0430lice@example.com", "12345678", "email_malformed"),
+            (&format!("{}@b", "a.".repeat(130)), "12345678", "email_too_long"),
+            ("alice@example.com", "", "password_too_short"),
+            ("alice@example.com", "1234567", "password_too_short"),
+            ("alice@example.com", &"🫖".repeat(129), "password_too_long"),
+            ("alice@example.com", "\\ud800 lonely", "text_malformed"),
+        ] {
+            cases.push(case(call, with(email, password), 422, code));
+        }
+        cases.push(case(call, r#"{"email":"alice@example.com"}"#, 422, "field_missing"));
+        cases.push(case(call, r#"{"email":"alice@example.com","password":12345678}"#, 422, "field_wrong_type"));
+        cases.push(case(call, r#"{"email":"a@b","password":"12345678","scope":"stock"}"#, 422, "field_unknown"));
+    }
     // Of orders, entries and notifications a name alone is no place.
     for (list, other) in [
         ("/orders", "b3JkZXI"),
@@ -263,6 +284,10 @@ async fn the_table_of_refusals_is_complete() {
         "not_awaiting_delivery",
         "slot_has_room",
         "unauthorized",
+        "email_taken",
+        "wrong_email_or_password",
+        "too_many_attempts",
+        "sign_in_not_set_up",
         "try_again",
         "outcome_unknown",
         "internal_error",

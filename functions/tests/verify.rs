@@ -140,6 +140,10 @@ async fn lived_in(system: &System) {
         user.order_or_cancel("gone", "80").await.expect(201);
     }
     system.settled().await;
+    for (call, status) in [("/profiles", 201), ("/sessions", 200), ("/profiles", 409)] {
+        let body = json!({ "email": "alice@example.com", "password": "correct horse" }).to_string();
+        user(system, "alice").post(call, "k", body).await.expect(status);
+    }
     sold_in(system).await;
     system.settled().await;
 }

@@ -10,11 +10,13 @@
 use std::collections::BTreeMap;
 
 use crate::accounts::{Account, Deposit, Entry};
+use crate::attempts::{Attempts, Budget};
 use crate::events::{Event, EventId, Told};
 use crate::goods::{Product, Receipt, Stock};
-use crate::ids::{CustomerId, DepositId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
+use crate::ids::{CustomerId, DepositId, OrderId, ProfileId, ReceiptId, Sku, SlotId, UnreadableId};
 use crate::messages::{Notification, Unreadable};
 use crate::orders::{Order, Resource, Waiting};
+use crate::profiles::Profile;
 use crate::refusal::Refusal;
 use crate::slots::{ListedSlot, Slot};
 use crate::{Timestamp, planted};
@@ -36,6 +38,8 @@ pub enum Key {
     Receipt(ReceiptId),
     Slot(SlotId),
     ListedSlot(SlotId),
+    Profile(ProfileId),
+    Attempts(Budget),
 }
 
 /// Anything that is kept.
@@ -53,6 +57,8 @@ pub enum Item {
     Receipt(Receipt),
     Slot(Slot),
     ListedSlot(ListedSlot),
+    Profile(Profile),
+    Attempts(Attempts),
 }
 
 /// What kinds of item have in common.
@@ -105,6 +111,8 @@ kept! {
     Receipt: receipt => Key::Receipt(receipt.id);
     Slot: slot => Key::Slot(slot.id);
     ListedSlot: listed => Key::ListedSlot(listed.slot);
+    Profile: profile => Key::Profile(profile.id);
+    Attempts: attempts => Key::Attempts(attempts.budget);
 }
 
 /// Why a decision ended without one.

@@ -91,7 +91,9 @@ impl Teller {
             | Key::Unreadable(_)
             | Key::Product(_)
             | Key::Receipt(_)
-            | Key::ListedSlot(_) => None,
+            | Key::ListedSlot(_)
+            | Key::Profile(_)
+            | Key::Attempts(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! one, and an id that derives from an idempotency key *is* the record that the key was used.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -127,6 +128,12 @@ ids! {
     Fingerprint,
     /// Something that could not be read, by its content.
     UnreadableId,
+    /// A profile, from its e-mail address; the address itself is kept nowhere.
+    ProfileId,
+    /// Where a call comes from.
+    SourceId,
+    /// What of a profile's subject was left to chance, so that nobody can tell the subject from the address.
+    Nonce,
 }
 
 impl CustomerId {
@@ -157,6 +164,53 @@ impl ReceiptId {
 impl UnreadableId {
     pub fn of(source: &str, content: &str) -> Self {
         Self(Digest::of("unreadable", &[source.as_bytes(), content.as_bytes()]))
+    }
+}
+
+impl ProfileId {
+    /// The longest address that mail is carried to.
+    pub const LONGEST_EMAIL: usize = 254;
+
+    /// Letters count as one whether small or capital, in the whole of it: one person writes it now so and now so, and
+    /// no two are told apart by it.
+    pub fn of_email(text: &str) -> Result<Self, Refusal> {
+        if text.len() > Self::LONGEST_EMAIL {
+            return Err(Refusal::EmailTooLong);
+        }
+        if !is_email(text) {
+            return Err(Refusal::EmailMalformed);
+        }
+        Ok(Self(Digest::of("profile", &[text.to_ascii_lowercase().as_bytes()])))
+    }
+}
+
+/// What a browser takes in a field for e-mail addresses, and at most 64 bytes before the @. Nothing is trimmed. Letters
+/// beyond ASCII are not taken: two that look alike would be two people.
+fn is_email(text: &str) -> bool {
+    let is_local = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    (1..=64).contains(&local.len()) && local.bytes().all(is_local) && domain.split('.').all(is_label)
+}
+
+impl SourceId {
+    /// An address of IPv4, or the 64 bits of one of IPv6 that are a network's: whoever has one has all the rest.
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => Digest::of("source", &[&address.octets()]),
+            IpAddr::V6(address) => Digest::of("source", &[&address.octets()[..8]]),
+        })
+    }
+}
+
+impl Nonce {
+    pub fn of(chance: &[u8; 32]) -> Self {
+        Self(Digest::of("nonce", &[chance]))
     }
 }
 
@@ -353,5 +407,58 @@ mod tests {
         names.sort_unstable();
         skus.sort_unstable();
         assert_eq!(skus.map(|sku| sku.to_string()), names);
+    }
+
+    #[test]
+    fn an_address_is_one_person_however_its_letters_are_written() {
+        let of = |text: &str| ProfileId::of_email(text);
+        assert_eq!(of("Alice@Example.COM"), of("alice@example.com"));
+        assert_ne!(of("alice@example.com"), of("alice@example.org"));
+        let (longest, label) = (format!("{}@{}.example", "a".repeat(64), "b".repeat(63)), "b".repeat(63));
+        for right in ["a@b", "a.b+c!#$%&'*/=?^_`{|}~-@x-1.example", "1@1.1", "..@b", &longest] {
+            assert!(of(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "@",
+            "a@",
+            "@b",
+            "a",
+            "a@b@c",
+            " a@b",
+            "a@b ",
+            "a b@c",
+            "a@b c",
+            "a@b.",
+            "a@.b",
+            "a@b..c",
+            "a@-b",
+            "a@b-",
+            "a\n@b",
+            "a@b\0",
+            "a@b\n",
+            "\"a b\"@c",
+            "a@[192.0.2.1]",
+            "ä@b",
+            "a@bücher.example",
+            "a@b\u{200b}",
+            "a,b@c",
+            "<a@b>",
+            &format!("{}@b", "a".repeat(65)),
+            &format!("a@{label}b"),
+        ] {
+            assert_eq!(of(wrong), Err(Refusal::EmailMalformed), "{wrong:?}");
+        }
+        let dots = |bytes: usize| format!("a@{}b", "b.".repeat((bytes - 3) / 2));
+        assert_eq!((dots(253).len(), dots(255).len()), (253, 255));
+        assert!(of(&dots(253)).is_ok());
+        assert_eq!(of(&dots(255)), Err(Refusal::EmailTooLong));
+        assert_eq!(of(&"x".repeat(60_000)), Err(Refusal::EmailTooLong));
+    }
+
+    #[test]
+    fn a_profile_is_found_again_by_every_release() {
+        let id = ProfileId::of_email("alice@example.com").unwrap().to_string();
+        assert_eq!(id, include_str!("../golden/profile-id.txt").trim());
     }
 }

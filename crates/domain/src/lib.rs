@@ -5,6 +5,7 @@
 //! item with the events that tell of it, or gives a [`Refusal`] from a flat vocabulary.
 
 pub mod accounts;
+pub mod attempts;
 pub mod books;
 pub mod currency;
 pub mod events;
@@ -15,6 +16,7 @@ pub mod money;
 pub mod notices;
 pub mod orders;
 pub mod planted;
+pub mod profiles;
 pub mod promises;
 mod refusal;
 pub mod slots;

@@ -242,7 +242,9 @@ pub fn of_commit(item: &Item, version: Version, events: &[Event]) -> Vec<Message
             | Item::Unreadable(_)
             | Item::Product(_)
             | Item::Receipt(_)
-            | Item::ListedSlot(_) => {}
+            | Item::ListedSlot(_)
+            | Item::Profile(_)
+            | Item::Attempts(_) => {}
         }
     }
     messages

@@ -104,6 +104,7 @@ pub struct Report {
     pub products: usize,
     pub receipts: usize,
     pub slots: usize,
+    pub profiles: usize,
     /// Messages that nobody could read. Nothing is lost with them, but a person should look.
     pub unreadable: usize,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
@@ -156,7 +157,11 @@ impl Report {
                 self.slots += 1;
                 (Some(slot.changed_at), None)
             }
-            Item::Waiting(_) | Item::ListedSlot(_) => (None, None),
+            Item::Profile(profile) => {
+                self.profiles += 1;
+                (Some(profile.created_at), None)
+            }
+            Item::Waiting(_) | Item::ListedSlot(_) | Item::Attempts(_) => (None, None),
         };
         self.newest = self.newest.max(at);
         self.currency = self.currency.or(currency);

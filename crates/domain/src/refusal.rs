@@ -3,8 +3,9 @@
 use crate::goods::{Lines, Stock};
 use crate::ids::{Sku, SlotId};
 use crate::orders::OrderState;
+use crate::profiles::Password;
 use crate::text::{Description, ProductName};
-use crate::{Currency, ids};
+use crate::{Currency, Millis, ids};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -93,6 +94,20 @@ pub enum Refusal {
     NotAwaitingDelivery { state: OrderState },
     #[error("Its slot has room for the order, which goes there by itself.")]
     SlotHasRoom,
+    #[error("That is no e-mail address such as alice@example.com; it is not trimmed, and its letters are ASCII.")]
+    EmailMalformed,
+    #[error("An e-mail address has at most {} bytes.", ids::ProfileId::LONGEST_EMAIL)]
+    EmailTooLong,
+    #[error("A password has at least {} characters.", Password::SHORTEST)]
+    PasswordTooShort,
+    #[error("A password has at most {} characters.", Password::LONGEST)]
+    PasswordTooLong,
+    #[error("This e-mail address has a profile already; sign in with POST /sessions.")]
+    EmailTaken,
+    #[error("The e-mail address or the password is not right.")]
+    WrongEmailOrPassword,
+    #[error("There were too many attempts; wait for as many seconds as Retry-After says.")]
+    TooManyAttempts { wait: Millis },
 }
 
 macro_rules! codes {
@@ -153,4 +168,11 @@ codes! {
     Self::TooLateToCancel { .. } => "too_late_to_cancel",
     Self::NotAwaitingDelivery { .. } => "not_awaiting_delivery",
     Self::SlotHasRoom => "slot_has_room",
+    Self::EmailMalformed => "email_malformed",
+    Self::EmailTooLong => "email_too_long",
+    Self::PasswordTooShort => "password_too_short",
+    Self::PasswordTooLong => "password_too_long",
+    Self::EmailTaken => "email_taken",
+    Self::WrongEmailOrPassword => "wrong_email_or_password",
+    Self::TooManyAttempts { .. } => "too_many_attempts",
 }

@@ -39,6 +39,13 @@ impl Millis {
     }
 }
 
+impl Millis {
+    /// Whole seconds, rounded up: after so many it is over.
+    pub const fn in_seconds_at_least(self) -> i64 {
+        self.0.saturating_add(999).div_euclid(1_000)
+    }
+}
+
 impl Timestamp {
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)

@@ -512,3 +512,24 @@ fn nobody_is_booked_in_a_slot_that_has_begun() {
     let findings = before.clone().see(&commit);
     assert!(findings.iter().any(|finding| finding.promise == Promise::NoOversell), "{findings:?}");
 }
+
+#[test]
+fn a_profile_goes_on_to_name_the_customer_that_it_named() {
+    use domain::Timestamp;
+    use domain::ids::{Nonce, ProfileId};
+    use domain::profiles::{PasswordHash, Profile};
+    let commit = |chance: u8, password: &str, version| {
+        let profile = Profile {
+            id: ProfileId::of_email("alice@example.com").unwrap(),
+            nonce: Nonce::of(&[chance; 32]),
+            password: PasswordHash::new(password.to_owned()),
+            created_at: Timestamp::from_millis(1),
+        };
+        vec![Action::Put { item: Item::Profile(profile), version, events: Vec::new() }]
+    };
+    let mut watch = Watch::default();
+    assert_eq!(watch.see(&commit(1, "first", 1)), []);
+    assert_eq!(watch.see(&commit(1, "stronger", 2)), []);
+    let findings = watch.see(&commit(2, "stronger", 3));
+    assert_eq!(findings.iter().map(|finding| finding.promise).collect::<Vec<_>>(), [Promise::EveryoneTheirOwn]);
+}

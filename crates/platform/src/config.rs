@@ -1,9 +1,11 @@
 //! Configuration, read once from the variables that the template sets. What is missing or wrong fails at start, by
 //! name, and never in the middle of a request.
 
+use std::sync::Arc;
+
 use domain::{Currency, Millis, Terms};
 
-use crate::tokens::Keys;
+use crate::tokens::{self, Keys, SigningKey};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,7 +16,16 @@ pub struct Config {
     /// Set for the one function that reads it.
     pub failed_records_bucket: Option<String>,
     pub terms: Terms,
+    /// Our own issuer, in whose name we sign.
     pub tokens: TokenConfig,
+    /// Its keys, for whoever wants to believe our tokens.
+    pub published_keys: String,
+    /// What signs its tokens. Set for the one function that does.
+    pub signing_key: Option<Arc<SigningKey>>,
+    /// Somebody else whose tokens are believed too. Set for the one function that believes.
+    pub outside: Option<TokenConfig>,
+    /// Whether anybody may sign up. Set for the one function that asks.
+    pub sign_ups: bool,
     pub region: String,
     pub endpoint_url: Option<String>,
     pub credentials: Option<Credentials>,
@@ -47,6 +58,10 @@ pub enum ConfigError {
     Missing(&'static str),
     #[error("the variable {name} is {value:?}; it must be {must_be}")]
     Wrong { name: &'static str, value: String, must_be: String },
+    #[error("the variable SIGNING_KEY must be an Ed25519 key, as PKCS #8 in base 64 or PEM")]
+    NoSigningKey,
+    #[error("nobody would believe what SIGNING_KEY signs: add its public half to TOKEN_KEYS: {0}")]
+    SigningKeyUnknown(String),
 }
 
 impl Config {
@@ -77,6 +92,39 @@ impl Config {
             .ok_or_else(|| wrong("WAIT_HOURS", &hours, "a whole number of hours from 1 to 8760"))?;
         let set = required("TOKEN_KEYS")?;
         let keys = Keys::from_json(&set).map_err(|error| wrong("TOKEN_KEYS", &set, &error.to_string()))?;
+        let tokens = TokenConfig { issuer: required("TOKEN_ISSUER")?, audience: required("TOKEN_AUDIENCE")?, keys };
+        let published_keys = tokens::published(&set).map_err(|error| wrong("TOKEN_KEYS", &set, &error.to_string()))?;
+        let signing_key = match optional("SIGNING_KEY") {
+            None => None,
+            Some(text) => {
+                let key = SigningKey::from_text(&text).map_err(|_| ConfigError::NoSigningKey)?;
+                if !tokens.keys.believe(&key) {
+                    return Err(ConfigError::SigningKeyUnknown(key.key_set()));
+                }
+                Some(Arc::new(key))
+            }
+        };
+        let outside = match optional("OUTSIDE_ISSUER") {
+            None => None,
+            Some(issuer) if issuer == tokens.issuer => {
+                return Err(wrong("OUTSIDE_ISSUER", &issuer, "another than TOKEN_ISSUER, or two people would be one"));
+            }
+            Some(issuer) => {
+                let since_there_is_one = |name, must_be| optional(name).ok_or_else(|| wrong(name, "", must_be));
+                let audience = since_there_is_one("OUTSIDE_AUDIENCE", "the audience of tokens of OUTSIDE_ISSUER")?;
+                let set = since_there_is_one("OUTSIDE_KEYS", "the keys of OUTSIDE_ISSUER")?;
+                let keys = Keys::from_json(&set).map_err(|error| wrong("OUTSIDE_KEYS", &set, &error.to_string()))?;
+                if keys.is_empty() {
+                    return Err(wrong("OUTSIDE_KEYS", &set, "the keys of OUTSIDE_ISSUER, at least one"));
+                }
+                Some(TokenConfig { issuer, audience, keys })
+            }
+        };
+        let sign_ups = match optional("SIGN_UPS").as_deref() {
+            None | Some("closed") => false,
+            Some("open") => true,
+            Some(other) => return Err(wrong("SIGN_UPS", other, "open or closed")),
+        };
         let credentials = match (optional("AWS_ACCESS_KEY_ID"), optional("AWS_SECRET_ACCESS_KEY")) {
             (Some(access_key_id), Some(secret_access_key)) => {
                 Some(Credentials { access_key_id, secret_access_key, session_token: optional("AWS_SESSION_TOKEN") })
@@ -90,7 +138,11 @@ impl Config {
             bus: required("BUS_NAME")?,
             failed_records_bucket: optional("FAILED_RECORDS_BUCKET"),
             terms: Terms { currency, wait },
-            tokens: TokenConfig { issuer: required("TOKEN_ISSUER")?, audience: required("TOKEN_AUDIENCE")?, keys },
+            tokens,
+            published_keys,
+            signing_key,
+            outside,
+            sign_ups,
             region: required("AWS_REGION")?,
             endpoint_url: optional("AWS_ENDPOINT_URL"),
             credentials,
@@ -121,7 +173,7 @@ mod tests {
         ])
     }
 
-    fn read(variables: &BTreeMap<&'static str, &'static str>) -> Result<Config, ConfigError> {
+    fn read(variables: &BTreeMap<&'static str, &str>) -> Result<Config, ConfigError> {
         Config::read(|name| variables.get(name).map(|value| (*value).to_owned()))
     }
 
@@ -146,5 +198,49 @@ mod tests {
             let error = read(&variables).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("must be"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_signing_key_is_one_and_is_believed_or_is_refused_without_being_shown() {
+        let (bytes, other) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
+        let set = SigningKey::from_pkcs8(&bytes).unwrap().key_set();
+        let (right, strange) = (data_encoding::BASE64.encode(&bytes), data_encoding::BASE64.encode(&other));
+        let with = |key: &str| {
+            let mut variables: BTreeMap<&'static str, &str> = complete();
+            variables.extend([("TOKEN_KEYS", set.as_str()), ("SIGNING_KEY", key)]);
+            read(&variables).map(|config| config.signing_key.is_some())
+        };
+        assert!(matches!((with(""), with(&right)), (Ok(false), Ok(true))));
+        for (wrong, says) in [("c2VjcmV0", "must be an Ed25519 key"), (&strange, "add its public half to TOKEN_KEYS")] {
+            let error = with(wrong).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_outside_issuer_is_whole_and_another() {
+        let keys = SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap().key_set();
+        let whole = [("OUTSIDE_ISSUER", "o"), ("OUTSIDE_AUDIENCE", "oa"), ("OUTSIDE_KEYS", keys.as_str())];
+        let with = |change: Option<(&'static str, &'static str)>| {
+            let mut variables: BTreeMap<&'static str, &str> = complete();
+            variables.extend(whole);
+            variables.extend(change);
+            read(&variables)
+        };
+        assert_eq!(with(None).unwrap().outside.unwrap().issuer, "o");
+        assert!(with(Some(("OUTSIDE_ISSUER", ""))).unwrap().outside.is_none());
+        for (name, value) in [
+            ("OUTSIDE_ISSUER", "i"),
+            ("OUTSIDE_AUDIENCE", ""),
+            ("OUTSIDE_KEYS", ""),
+            ("OUTSIDE_KEYS", "{"),
+            ("OUTSIDE_KEYS", r#"{"keys":[]}"#),
+        ] {
+            let error = with(Some((name, value))).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("must be"), "{error}");
+        }
+        let mut variables = complete();
+        variables.insert("SIGN_UPS", "yes");
+        assert!(read(&variables).unwrap_err().to_string().contains("SIGN_UPS"));
     }
 }

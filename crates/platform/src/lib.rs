@@ -3,12 +3,14 @@
 //! This is the only crate of the functions that knows AWS. It decides nothing about orders or money; it loads what a
 //! decision of `domain` needs, commits what it decided in one conditional write, and carries what it told.
 
+pub mod attempts;
 pub mod aws;
 pub mod bucket;
 pub mod config;
 pub mod http;
 pub mod logs;
 pub mod outbox;
+pub mod passwords;
 pub mod queue;
 pub mod runtime;
 pub mod store;

@@ -91,6 +91,22 @@ impl Keys {
         keys.collect::<Result<_, _>>().map(Self)
     }
 
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether they believe what this signs.
+    pub fn believe(&self, signing: &SigningKey) -> bool {
+        self.0.iter().any(|key| {
+            let is_named_so = key.id.as_ref().is_none_or(|id| *id == signing.id);
+            let public = match key.key.kind() {
+                DecodingKeyKind::SecretOrDer(public) => public,
+                DecodingKeyKind::RsaModulusExponent { .. } => return false,
+            };
+            key.algorithm == Algorithm::EdDSA && is_named_so && *public == signing.public
+        })
+    }
+
     fn candidates<'a>(&'a self, header: &'a Header) -> impl Iterator<Item = &'a Key> {
         self.0.iter().filter(move |key| {
             key.algorithm == header.alg && (header.kid.is_none() || key.id.is_none() || key.id == header.kid)
@@ -98,10 +114,32 @@ impl Keys {
     }
 }
 
+/// Believes a token of one of these issuers, each by its own keys and for its own audience, or says why not.
+pub fn verify_any<'a>(
+    token: &str,
+    issuers: impl IntoIterator<Item = &'a TokenConfig>,
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
+    let mut failure = TokenError::UnknownKey;
+    for issuer in issuers {
+        match verify(token, issuer, now) {
+            Ok(claims) => return Ok(claims),
+            // Whose key signed it says more about it than who did not.
+            Err(TokenError::UnknownKey) => {}
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
 /// Believes a token, or says why not.
 pub fn verify(token: &str, config: &TokenConfig, now: Timestamp) -> Result<Claims, TokenError> {
     use_ring();
     let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+    // Something that one must understand to believe it, and nothing such is understood here.
+    if header.crit.is_some() {
+        return Err(TokenError::Malformed);
+    }
     let mut failure = TokenError::UnknownKey;
     for key in config.keys.candidates(&header) {
         let mut validation = Validation::new(key.algorithm);
@@ -139,7 +177,13 @@ fn in_time(claims: Claims, now: Timestamp) -> Result<Claims, TokenError> {
     }
 }
 
-/// Signs with Ed25519, for the local command and, later, for signing in.
+/// A set of keys as others may see it: what of it is known to be public, and nothing else.
+pub fn published(set: &str) -> Result<String, KeyError> {
+    let set: JwkSet = serde_json::from_str(set).map_err(|_| KeyError::NoKeySet)?;
+    serde_json::to_string(&set).map_err(|_| KeyError::NoKeySet)
+}
+
+/// Signs with Ed25519, for signing in and for the local command.
 pub struct SigningKey {
     id: String,
     key: EncodingKey,
@@ -156,11 +200,25 @@ impl SigningKey {
 
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, KeyError> {
         use ring::signature::KeyPair as _;
-        let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| KeyError::UnknownKind)?;
+        let pair = key_pair(bytes).ok_or(KeyError::UnknownKind)?;
         let public = pair.public_key().as_ref().to_vec();
         let id =
             data_encoding::BASE32_NOPAD.encode(&ring::digest::digest(&ring::digest::SHA256, &public).as_ref()[..10]);
         Ok(Self { id, key: EncodingKey::from_ed_der(bytes), public })
+    }
+
+    /// From PKCS #8 in base 64, as a line or as PEM.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));
+        let base64: String =
+            lines.flat_map(|line| line.chars().filter(|letter| !letter.is_ascii_whitespace())).collect();
+        let bytes = data_encoding::BASE64.decode(base64.as_bytes()).map_err(|_| KeyError::UnknownKind)?;
+        Self::from_pkcs8(&bytes)
+    }
+
+    /// What [`Self::from_text`] reads.
+    pub fn as_text(pkcs8: &[u8]) -> String {
+        data_encoding::BASE64.encode(pkcs8)
     }
 
     /// The set of public keys that believes what this signs.
@@ -179,12 +237,23 @@ impl SigningKey {
     }
 }
 
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// `openssl genpkey` writes the private half only; the public one follows from it.
+fn key_pair(pkcs8: &[u8]) -> Option<Ed25519KeyPair> {
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).ok()
+}
+
 fn use_ring() {
     static ONCE: Once = Once::new();
     static RING: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key| match algorithm {
             Algorithm::EdDSA => {
-                let pair = Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
+                let pair = key_pair(key.as_bytes()).ok_or(ErrorKind::InvalidEddsaKey)?;
                 Ok(Box::new(RingSigner(pair)))
             }
             _ => Err(ErrorKind::InvalidAlgorithm.into()),
@@ -298,6 +367,79 @@ mod tests {
         assert_eq!(verify(&strange.sign(&claims()).unwrap(), &both, NOW), Err(TokenError::UnknownKey));
         let forged = SigningKey { id: old.id.clone(), ..strange };
         assert_eq!(verify(&forged.sign(&claims()).unwrap(), &both, NOW), Err(TokenError::Wrong));
+    }
+
+    #[test]
+    fn a_key_is_for_its_own_issuer_alone() {
+        let (ours, theirs) = (signing_key(), signing_key());
+        let outside =
+            TokenConfig { issuer: "https://outside.example".into(), audience: "shop".into(), ..config(&[&theirs]) };
+        let both = [config(&[&ours]), outside];
+        let of_theirs = Claims { iss: both[1].issuer.clone(), aud: Audience::One("shop".into()), ..claims() };
+        assert_eq!(verify_any(&ours.sign(&claims()).unwrap(), &both, NOW), Ok(claims()));
+        assert_eq!(verify_any(&theirs.sign(&of_theirs).unwrap(), &both, NOW), Ok(of_theirs.clone()));
+        let of_neither = Claims { iss: "https://third.example".into(), ..claims() };
+        let for_the_other = Claims { aud: Audience::One("paidonce".into()), ..of_theirs.clone() };
+        let late = Claims { exp: NOW.as_seconds() - LEEWAY_SECONDS, ..of_theirs.clone() };
+        for (key, claims, error) in [
+            (&theirs, &claims(), TokenError::Wrong),
+            (&ours, &of_theirs, TokenError::Wrong),
+            (&ours, &of_neither, TokenError::Wrong),
+            (&theirs, &for_the_other, TokenError::Wrong),
+            (&theirs, &late, TokenError::Expired),
+            (&signing_key(), &of_theirs, TokenError::UnknownKey),
+        ] {
+            assert_eq!(verify_any(&key.sign(claims).unwrap(), &both, NOW), Err(error), "{claims:?}");
+        }
+        // A name is no proof: a key of the one that calls itself as one of the other's.
+        let disguised = SigningKey { id: theirs.id.clone(), ..signing_key() };
+        assert_eq!(verify_any(&disguised.sign(&of_theirs).unwrap(), &both, NOW), Err(TokenError::Wrong));
+        assert_eq!(verify_any("a.b.c", &both, NOW), Err(TokenError::Malformed));
+    }
+
+    #[test]
+    fn what_must_be_understood_and_is_not_is_not_believed() {
+        let key = signing_key();
+        let header =
+            Header { kid: Some(key.id.clone()), crit: Some(vec!["exp".into()]), ..Header::new(Algorithm::EdDSA) };
+        use_ring();
+        let token = jsonwebtoken::encode(&header, &claims(), &key.key).unwrap();
+        assert_eq!(verify(&token, &config(&[&key]), NOW), Err(TokenError::Malformed));
+    }
+
+    #[test]
+    fn a_signing_key_is_read_as_it_is_written_and_is_not_shown() {
+        let bytes = SigningKey::generate().unwrap();
+        let key = SigningKey::from_pkcs8(&bytes).unwrap();
+        let line = data_encoding::BASE64.encode(&bytes);
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n{}\n-----END PRIVATE KEY-----\n", &line[..64], &line[64..]);
+        // As `openssl genpkey -algorithm ed25519` writes it: RFC 8410, 10.3.
+        let openssl = "-----BEGIN PRIVATE KEY-----\n\
+            MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+        for text in [&line, &pem] {
+            assert_eq!(SigningKey::from_text(text).unwrap().key_set(), key.key_set());
+        }
+        let other = SigningKey::from_text(openssl).unwrap();
+        assert!(verify(&other.sign(&claims()).unwrap(), &config(&[&other]), NOW).is_ok());
+        for wrong in ["", "x", "AAAA", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"] {
+            assert!(SigningKey::from_text(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(format!("{key:?}"), format!("SigningKey {{ id: {:?}, .. }}", key.id));
+    }
+
+    #[test]
+    fn keys_know_what_they_believe_and_show_nothing_private() {
+        let (key, strange) = (signing_key(), signing_key());
+        let keys = Keys::from_json(&key.key_set()).unwrap();
+        assert!(keys.believe(&key) && !keys.believe(&strange) && !Keys::default().believe(&key));
+        let mut set: serde_json::Value = serde_json::from_str(&key.key_set()).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&published(&key.key_set()).unwrap()).unwrap(), set);
+        set["keys"][0]["kid"] = "another".into();
+        assert!(!Keys::from_json(&set.to_string()).unwrap().believe(&key), "its tokens say another name");
+        set["keys"][0].as_object_mut().unwrap().remove("kid");
+        assert!(Keys::from_json(&set.to_string()).unwrap().believe(&key));
+        set["keys"][0]["d"] = "secret".into();
+        assert!(!published(&set.to_string()).unwrap().contains("secret"));
     }
 
     #[test]

@@ -80,6 +80,15 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
         "field_duplicate" => ask.body(r#"{"currency":"EUR","currency":"EUR"}"#),
         "field_unknown" => with(r#""colour":"red""#),
         "field_missing" => ask.body("{}"),
+        "field_wrong_type" if is_of_people(&ask) => ask.body(r#"{"email":5}"#),
+        "text_malformed" if is_of_people(&ask) => ask.body(r#"{"email":"\ud800"}"#),
+        "email_malformed" => ask.body(r#"{"email":"alice at example.com"}"#),
+        "email_too_long" => ask.body(format!(r#"{{"email":"{}@example.com"}}"#, "x".repeat(243))),
+        "password_too_short" => ask.body(r#"{"email":"a@b","password":"1234567"}"#),
+        "password_too_long" => ask.body(format!(r#"{{"email":"a@b","password":"{}"}}"#, "x".repeat(129))),
+        // It is right, and so it was taken in the story.
+        "email_taken" => ask,
+        "wrong_email_or_password" => ask.body(r#"{"email":"alice@example.com","password":"correct horse"}"#),
         "field_wrong_type" => with(r#""currency":5"#),
         "text_malformed" => with(r#""currency":"\ud800""#),
         "currency_unknown" => with(r#""currency":"eur""#),
@@ -111,6 +120,10 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
     })
 }
 
+fn is_of_people(ask: &Ask) -> bool {
+    matches!(ask.path.as_str(), "/profiles" | "/sessions")
+}
+
 /// The body of a request with only what it must have, and these fields.
 fn body_with(ask: &Ask, fields: &str) -> String {
     match ask.path.as_str() {
@@ -118,6 +131,7 @@ fn body_with(ask: &Ask, fields: &str) -> String {
         path if path.ends_with("/receipts") => format!(r#"{{"quantity":5,{fields}}}"#),
         path if path.starts_with("/stock") => format!(r#"{{"name":"Tea","price":5,{fields}}}"#),
         path if path.starts_with("/slots") => format!(r#"{{"capacity":5,{fields}}}"#),
+        "/profiles" | "/sessions" => format!(r#"{{"email":"a@b","password":"correct horse",{fields}}}"#),
         _ => format!(r#"{{"amount":5,{fields}}}"#),
     }
 }
@@ -142,6 +156,7 @@ async fn what_is_answered_is_described_and_what_is_described_is_answered() {
         a_table_that_is_busy(&mut tour, &operations).await;
         an_expired_token(&mut tour, &operations).await;
         a_table_that_does_not_answer(&mut tour, &operations).await;
+        a_stack_without_a_key(&mut tour, &operations).await;
         functions_that_fail(&mut tour, &system, &operations).await;
         items_that_cannot_be_read(&mut tour, &system, &operations).await;
 
@@ -163,10 +178,12 @@ async fn the_story(tour: &mut Tour, system: &System) {
             assert_eq!(tour.judge(&operation, &again), first);
         }
     }
-    let operation = tour.description.operation("getDescription");
-    tour.call(system, &operation, tour.right(&operation, "")).await;
-    let known = tour.right(&operation, "").header("if-none-match", "*");
-    tour.call(system, &operation, known).await;
+    for id in ["getDescription", "getKeys"] {
+        let operation = tour.description.operation(id);
+        tour.call(system, &operation, tour.right(&operation, "")).await;
+        let known = tour.right(&operation, "").header("if-none-match", "*");
+        tour.call(system, &operation, known).await;
+    }
 }
 
 async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
@@ -176,6 +193,15 @@ async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
         tour.call(system, &operation, used.clone().body(r#"{"amount":1}"#)).await;
         let told = tour.call(system, &operation, used.body(r#"{"amount":2}"#)).await;
         assert_eq!(told.2, "key_used_for_another_request");
+    }
+    for id in ["signUp", "signIn"] {
+        let operation = tour.description.operation(id);
+        let wrong = wrong(tour.right(&operation, ""), "wrong_email_or_password").unwrap();
+        let mut tries = 0;
+        while tour.call(system, &operation, wrong.clone()).await.2 != "too_many_attempts" {
+            tries += 1;
+            assert!(tries <= 20, "{id} is not limited");
+        }
     }
     let operation = tour.description.operation("makeDeposit");
     let most = Amount::from_minor(i64::MAX).unwrap().to_decimal(Currency::from_code(tour.currency).unwrap());
@@ -243,6 +269,18 @@ async fn a_table_that_does_not_answer(tour: &mut Tour, operations: &[Operation])
     for operation in operations.iter().filter(|operation| tour.says(operation, "outcome_unknown")).collect::<Vec<_>>() {
         let ask = tour.right(operation, "lost").by("alice");
         assert_eq!(tour.call(&system, operation, ask).await.2, "outcome_unknown");
+    }
+}
+
+async fn a_stack_without_a_key(tour: &mut Tour, operations: &[Operation]) {
+    let system = support::system_with(|mut options| {
+        options.parameters.insert("TokenKeys".to_owned(), r#"{"keys":[]}"#.to_owned());
+        options
+    });
+    for operation in
+        operations.iter().filter(|operation| tour.says(operation, "sign_in_not_set_up")).collect::<Vec<_>>()
+    {
+        assert_eq!(tour.call(&system, operation, tour.right(operation, "")).await.2, "sign_in_not_set_up");
     }
 }
 

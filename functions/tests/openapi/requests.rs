@@ -15,7 +15,7 @@ use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, that 2 is not written as 2.0, how
 /// long a month is and what comes before what, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 11] = [
+const BEYOND_A_SCHEMA: [&str; 14] = [
     "amount_too_large",
     "description_too_long",
     "name_length",
@@ -27,9 +27,12 @@ const BEYOND_A_SCHEMA: [&str; 11] = [
     "sku_unknown",
     "slot_unknown",
     "balance_too_large",
+    "email_taken",
+    "wrong_email_or_password",
+    "too_many_attempts",
 ];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "amount",
     "currency",
     "description",
@@ -42,6 +45,8 @@ const NAMES: [&str; 13] = [
     "quantity",
     "capacity",
     "from",
+    "email",
+    "password",
     "colour",
 ];
 const CASES: u32 = 96;
@@ -62,7 +67,10 @@ fn by(description: &Description, schema: &Value) -> BoxedStrategy<String> {
         "string" => {
             let pattern = schema["pattern"].as_str().unwrap();
             let pattern = pattern.strip_prefix('^').unwrap().strip_suffix('$').unwrap();
-            prop::string::string_regex(pattern).unwrap().prop_map(|text| Value::from(text).to_string()).boxed()
+            let longest = schema["maxLength"].as_u64().map_or(usize::MAX, |longest| usize::try_from(longest).unwrap());
+            let texts = prop::string::string_regex(pattern).unwrap();
+            let texts = texts.prop_filter("it is too long", move |text| text.chars().count() <= longest);
+            texts.prop_map(|text| Value::from(text).to_string()).boxed()
         }
         "number" => {
             let step = schema["multipleOf"].to_string();

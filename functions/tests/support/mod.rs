@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, System};
-use platform::tokens::{Audience, Claims};
+use platform::tokens::{Audience, Claims, SigningKey};
 use serde_json::{Value, json};
 
 /// 2026-11-21T05:53:03Z
@@ -17,9 +17,25 @@ pub(crate) fn system() -> System {
     system_with(|options| options)
 }
 
+/// The key of RFC 8410, 10.3, which signs where a test brings no keys of its own.
+pub(crate) const SIGNING_KEY: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+
 pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let cloud = CloudOptions::new(Storage::Memory, Clock::starting_at(START_MS), 7);
-    System::start(change(Options::new(cloud))).unwrap()
+    let mut options = change(Options::new(cloud));
+    if !options.parameters.contains_key("TokenKeys") {
+        sign_beside(&mut options, r#"{"keys":[]}"#);
+    }
+    System::start(options).unwrap()
+}
+
+/// Has tokens signed with [`SIGNING_KEY`], and believes them beside those of these keys.
+pub(crate) fn sign_beside(options: &mut Options, others: &str) {
+    let own = SigningKey::from_text(SIGNING_KEY).unwrap().key_set();
+    let [mut set, others] = [own.as_str(), others].map(|set| serde_json::from_str::<Value>(set).unwrap());
+    set["keys"].as_array_mut().unwrap().extend(others["keys"].as_array().unwrap().iter().cloned());
+    options.parameters.insert("TokenKeys".to_owned(), set.to_string());
+    options.parameters.insert("SigningKey".to_owned(), SIGNING_KEY.to_owned());
 }
 
 /// Over a network whose calls meet the fates of a plan.

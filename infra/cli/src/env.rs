@@ -20,6 +20,8 @@ In a container 127.0.0.1 is the container itself: name the host with --endpoint 
 
 /// The service asks for a signature and looks at none.
 const CREDENTIAL: &str = "local";
+/// What signs tokens is for the function that signs in, and for no other process that a shell starts.
+const KNOWN_TO_ONE: &str = "SIGNING_KEY";
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -74,7 +76,8 @@ fn port(served: &Served, directory: &StateDirectory) -> Result<u16, Failure> {
 fn shell(stack: &Stack, endpoint: &str) {
     let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
     for function in &stack.functions {
-        variables.extend(function.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let told = function.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        variables.extend(told.filter(|(name, _)| *name != KNOWN_TO_ONE));
     }
     // One SDK reads the one name of the region, another the other.
     variables.extend([

@@ -75,7 +75,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         temporary.map_err(|error| Failure::Failed(format!("no temporary directory can be made: {error}")))?;
     let state = StateDirectory::new(temporary.as_ref().map_or(state, |temporary| temporary.path().to_owned()))?;
     let mut parameters: BTreeMap<_, _> = parameters.into_iter().collect();
-    parameters.entry("TokenKeys".to_owned()).or_insert(state.signing_key_or_new()?.key_set());
+    let signing = state.signing_key_or_new()?;
+    if !parameters.contains_key("TokenKeys") {
+        parameters.insert("TokenKeys".to_owned(), signing.key_set());
+        parameters.entry("SigningKey".to_owned()).or_insert(state.signing_key_as_text()?);
+    }
     let served = Served { template, parameters, aws_port: aws_listener.as_ref().map(|listener| listener.port) };
 
     let feed = (!quiet).then(|| Feed::start(Clock::wall(), Paint::for_stdout()));

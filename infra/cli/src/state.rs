@@ -93,14 +93,22 @@ impl StateDirectory {
     }
 
     pub(crate) fn signing_key(&self) -> Result<SigningKey, Failure> {
-        let path = self.0.join(KEY);
-        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => CloudError::NoState { directory: self.0.clone() }.into(),
-            _ => self.unusable(error),
-        })?;
-        SigningKey::from_pkcs8(&bytes).map_err(|_| {
+        SigningKey::from_pkcs8(&self.signing_key_bytes()?).map_err(|_| {
+            let path = self.0.join(KEY);
             let path = path.display();
             Failure::Failed(format!("{path} is no Ed25519 key: delete it, and the next start makes a new one"))
+        })
+    }
+
+    /// The same key, as the function that signs in is told it.
+    pub(crate) fn signing_key_as_text(&self) -> Result<String, Failure> {
+        Ok(SigningKey::as_text(&self.signing_key_bytes()?))
+    }
+
+    fn signing_key_bytes(&self) -> Result<Vec<u8>, Failure> {
+        std::fs::read(self.0.join(KEY)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => CloudError::NoState { directory: self.0.clone() }.into(),
+            _ => self.unusable(error),
         })
     }
 

@@ -5,6 +5,7 @@
 //! what has expired, the ARNs of the stack, and a signal to whoever reads a stream. Not here: creating or changing
 //! tables by request, and PartiQL.
 
+mod expiry;
 mod requests;
 mod shapes;
 
@@ -18,6 +19,7 @@ use dynoxide::{Database, DynoxideError};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
+use self::expiry::Expiry;
 use crate::CloudError;
 use crate::clock::Clock;
 use crate::signal::Signal;
@@ -46,6 +48,7 @@ pub(crate) struct DynamoDb {
     side_door: Option<Mutex<Connection>>,
     tables: BTreeMap<String, Table>,
     region: String,
+    expiry: Expiry,
     pub(crate) written: Signal,
     activity: Signal,
 }
@@ -73,7 +76,10 @@ impl DynamoDb {
             create(&database, store, table)?;
             tables.insert(table.name.clone(), table.clone());
         }
-        Ok(Self { database, side_door, tables, region: stack.region.clone(), written: Signal::new(), activity })
+        let attributes: Vec<String> = tables.values().filter_map(|table| table.ttl_attribute.clone()).collect();
+        let expiry = Expiry::new(attributes, side_door.is_some());
+        let region = stack.region.clone();
+        Ok(Self { database, side_door, tables, region, expiry, written: Signal::new(), activity })
     }
 
     /// The records after `after`, oldest first.
@@ -131,8 +137,9 @@ impl DynamoDb {
     }
 
     /// Deletes what has expired; each deletion is a record of the stream like any other.
-    pub(crate) fn sweep_expired(&self) -> Result<usize, String> {
-        if !self.tables.values().any(|table| table.ttl_attribute.is_some()) {
+    pub(crate) fn sweep_expired(&self, now_ms: i64) -> Result<usize, String> {
+        let is_asked_for = self.tables.values().any(|table| table.ttl_attribute.is_some());
+        if !is_asked_for || !self.expiry.is_due(now_ms) {
             return Ok(0);
         }
         let deleted = self.database.sweep_ttl().map_err(|error| error.to_string())?;
@@ -216,24 +223,33 @@ fn create(database: &Database, store: &Store, table: &Table) -> Result<(), Cloud
         })?;
         return match earlier {
             Some(earlier) if earlier != shape => Err(CloudError::TableChanged { table: table.name.clone() }),
-            _ => Ok(()),
+            _ => forget_expired(database, table),
         };
     }
     let request = serde_json::from_value(table.create.clone())
         .map_err(|error| CloudError::Table { table: table.name.clone(), reason: error.to_string() })?;
     database.create_table(request).map_err(|error| unusable(&table.name, &error))?;
-    if let Some(attribute) = &table.ttl_attribute {
-        let request = json!({
-            "TableName": table.name,
-            "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
-        });
-        let request = serde_json::from_value(request)
-            .map_err(|error| CloudError::Table { table: table.name.clone(), reason: error.to_string() })?;
-        database.update_time_to_live(request).map_err(|error| unusable(&table.name, &error))?;
-    }
+    forget_expired(database, table)?;
     store.read(|connection| {
         connection.execute("INSERT OR REPLACE INTO tables (name, shape) VALUES (?1, ?2)", [&table.name, &shape])
     })?;
+    Ok(())
+}
+
+/// As the template says it now, also of a table that was made by an earlier one.
+fn forget_expired(database: &Database, table: &Table) -> Result<(), CloudError> {
+    let known = database.get_table_metadata(&table.name).map_err(|error| unusable(&table.name, &error))?;
+    let Some(attribute) = &table.ttl_attribute else { return Ok(()) };
+    if known.is_some_and(|known| known.ttl_enabled) {
+        return Ok(());
+    }
+    let request = json!({
+        "TableName": table.name,
+        "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
+    });
+    let request = serde_json::from_value(request)
+        .map_err(|error| CloudError::Table { table: table.name.clone(), reason: error.to_string() })?;
+    database.update_time_to_live(request).map_err(|error| unusable(&table.name, &error))?;
     Ok(())
 }
 

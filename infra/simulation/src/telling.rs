@@ -205,6 +205,8 @@ fn called(item: &Item) -> String {
         Item::Receipt(receipt) => format!("receipt {}", receipt.id),
         Item::Slot(slot) => format!("slot {}, {} of {} booked", slot.id, slot.booked, slot.capacity),
         Item::ListedSlot(listed) => format!("slot {} in the list", listed.slot),
+        Item::Profile(profile) => format!("profile {}", profile.id),
+        Item::Attempts(attempts) => format!("attempts: {:?}", attempts.budget),
     }
 }
 

@@ -87,7 +87,9 @@ impl Sketch {
             | Item::Stock(_)
             | Item::Receipt(_)
             | Item::Slot(_)
-            | Item::ListedSlot(_) => {}
+            | Item::ListedSlot(_)
+            | Item::Profile(_)
+            | Item::Attempts(_) => {}
         }
     }
 

@@ -50,7 +50,9 @@ impl Subject {
             | Item::Stock(_)
             | Item::Receipt(_)
             | Item::Slot(_)
-            | Item::ListedSlot(_) => None,
+            | Item::ListedSlot(_)
+            | Item::Profile(_)
+            | Item::Attempts(_) => None,
         }
     }
 

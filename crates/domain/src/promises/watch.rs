@@ -20,6 +20,7 @@ use crate::notices;
 use crate::orders::{
     CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, Resource, Step, Waiting, WaitingFor,
 };
+use crate::profiles::Profile;
 use crate::slots::{ListedSlot, Slot};
 use crate::{Amount, Millis, Timestamp};
 
@@ -140,7 +141,9 @@ impl Watch {
             | Item::Stock(_)
             | Item::Receipt(_)
             | Item::Slot(_)
-            | Item::ListedSlot(_) => {}
+            | Item::ListedSlot(_)
+            | Item::Profile(_)
+            | Item::Attempts(_) => {}
         }
     }
 
@@ -253,7 +256,17 @@ impl Commit<'_> {
             Item::Stock(stock) => self.judge_stock(*stock, events),
             Item::Receipt(receipt) => self.judge_receipt(receipt),
             Item::Slot(slot) => self.judge_slot(*slot, events),
-            Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) => {}
+            Item::Profile(profile) => self.judge_profile(profile),
+            Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) | Item::Attempts(_) => {}
+        }
+    }
+
+    /// Its customer is made of these.
+    fn judge_profile(&mut self, profile: &Profile) {
+        let before = self.watch.get::<Profile>(&profile.key());
+        if before.is_some_and(|before| (before.nonce, before.created_at) != (profile.nonce, profile.created_at)) {
+            let subject = format!("profile {}", profile.id);
+            self.find(Promise::EveryoneTheirOwn, subject, "it signs in as another customer than before");
         }
     }
 

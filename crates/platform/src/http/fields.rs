@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::Problem;
 
 /// What was sent. Each field is taken once; what is left in the end is unknown.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Fields {
     fields: Vec<(String, Box<RawValue>)>,
     /// Name and canonical value of what was taken, for the fingerprint.
@@ -23,8 +23,15 @@ pub struct Fields {
     within: String,
 }
 
+/// By name, without what is in them.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.fields.iter().map(|(name, _)| name)).finish()
+    }
+}
+
 /// A field's value, as JSON wrote it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Value<'a> {
     /// Where it stands: `amount`, or `lines[2].quantity`.
     place: &'a str,

@@ -5,9 +5,11 @@ mod fields;
 mod problem;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::IpAddr;
 
 use domain::Timestamp;
-use domain::ids::{CustomerId, IdempotencyKey};
+use domain::ids::{CustomerId, IdempotencyKey, SourceId};
 use lambda_http::RequestExt as _;
 use serde::Serialize;
 
@@ -22,7 +24,6 @@ const DEFAULT_LIMIT: i32 = 20;
 const LARGEST_LIMIT: i32 = 100;
 
 /// A request, after the authorizer.
-#[derive(Debug)]
 pub struct Request {
     /// The route as the template writes it: `POST /orders`.
     pub route: String,
@@ -33,6 +34,14 @@ pub struct Request {
     query: BTreeMap<String, String>,
     headers: http::HeaderMap,
     body: Vec<u8>,
+    source: Option<IpAddr>,
+}
+
+/// Without the body and the headers: there are passwords and tokens in them.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("route", &self.route).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Who the authorizer says it is.
@@ -62,12 +71,13 @@ pub mod scopes {
 impl Request {
     pub(crate) fn new(request: lambda_http::Request, now: Timestamp) -> Self {
         let context = request.request_context_ref();
-        let (route, caller) = match context {
+        let (route, caller, source) = match context {
             Some(lambda_http::request::RequestContext::ApiGatewayV2(context)) => (
                 context.route_key.clone().unwrap_or_default(),
                 context.authorizer.as_ref().and_then(|authorizer| Caller::from_context(&authorizer.fields, now)),
+                context.http.source_ip.as_ref().and_then(|address| address.parse().ok()),
             ),
-            _ => (String::new(), None),
+            _ => (String::new(), None, None),
         };
         let folded = |map: &lambda_http::aws_lambda_events::query_map::QueryMap| {
             let mut folded: BTreeMap<String, String> = BTreeMap::new();
@@ -88,7 +98,16 @@ impl Request {
             query: folded(&request.query_string_parameters()),
             headers: request.headers().clone(),
             body: request.body().to_vec(),
+            source,
         }
+    }
+
+    /// Where it comes from, as the gateway saw it. No header says so.
+    pub fn source(&self) -> Result<SourceId, Problem> {
+        self.source.map(SourceId::of).ok_or_else(|| {
+            tracing::error!("the gateway does not say where a request comes from");
+            Problem::internal()
+        })
     }
 
     /// Who calls. A route that a stranger reaches is one that the template left open by mistake.

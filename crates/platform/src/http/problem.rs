@@ -11,13 +11,15 @@ pub struct Problem {
     status: u16,
     code: &'static str,
     detail: String,
+    /// In seconds, where it depends.
+    retry_after: Option<i64>,
 }
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $kind:ty),*) => $status:literal $code:literal $detail:expr;)*) => {
         impl Problem {
             $($(#[$doc])* pub fn $name($($argument: $kind),*) -> Self {
-                Self { status: $status, code: $code, detail: $detail.to_string() }
+                Self { status: $status, code: $code, detail: $detail.to_string(), retry_after: None }
             })*
 
             /// Every code that is not a refusal of the domain, with its status.
@@ -48,6 +50,8 @@ problems! {
     contended() => 503 "try_again" "Others changed the same things at the same time. Nothing was done; send the request again.";
     unavailable() => 503 "outcome_unknown"
         "It could not be found out in time whether this was done. Send the same request with the same Idempotency-Key.";
+    sign_in_not_set_up() => 501 "sign_in_not_set_up"
+        "Nobody can sign up or in here: this stack has no key to sign tokens with. Its operator sets the parameter SigningKey.";
     internal() => 500 "internal_error" "Something is wrong on our side. Send the same request again later.";
 }
 
@@ -74,7 +78,7 @@ impl Problem {
         match self.status {
             401 => vec![("www-authenticate", "Bearer".to_owned())],
             503 => vec![("retry-after", "1".to_owned())],
-            _ => Vec::new(),
+            _ => self.retry_after.map(|seconds| ("retry-after", seconds.to_string())).into_iter().collect(),
         }
     }
 
@@ -113,19 +117,30 @@ impl Problem {
             | Refusal::SlotHasBegun { .. }
             | Refusal::SlotTimesReversed
             | Refusal::TimeMalformed
-            | Refusal::CapacityMalformed => 422,
+            | Refusal::CapacityMalformed
+            | Refusal::EmailMalformed
+            | Refusal::EmailTooLong
+            | Refusal::PasswordTooShort
+            | Refusal::PasswordTooLong => 422,
+            Refusal::WrongEmailOrPassword => 401,
+            Refusal::TooManyAttempts { .. } => 429,
             Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound => 404,
             Refusal::CapacityBelowBooked { .. }
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }
-            | Refusal::SlotHasRoom => 409,
+            | Refusal::SlotHasRoom
+            | Refusal::EmailTaken => 409,
         }
     }
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { status: Self::status_of(&refusal), code: refusal.code(), detail: refusal.to_string() }
+        let retry_after = match refusal {
+            Refusal::TooManyAttempts { wait } => Some(wait.in_seconds_at_least()),
+            _ => None,
+        };
+        Self { status: Self::status_of(&refusal), code: refusal.code(), detail: refusal.to_string(), retry_after }
     }
 }
 

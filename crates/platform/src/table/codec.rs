@@ -8,15 +8,17 @@
 //! | `format` | an item of a newer format than the code knows is read by nobody and never written |
 //! | `events`, `tells` | the outbox of the last commit, and the leaf that the stream's filter sees |
 //! | `look_shard` | with `look_at`, the index of what has not ended |
+//! | `forget_at` | in seconds: from then on the service may delete it, since it says nothing any more |
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::Timestamp;
 use domain::accounts::Cause;
+use domain::attempts::Budget;
 use domain::books::{Found, Item, Key, Version};
 use domain::events::{Event, EventId, Teller, Told};
-use domain::ids::{CustomerId, DepositId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
+use domain::ids::{CustomerId, DepositId, OrderId, ProfileId, ReceiptId, Sku, SlotId, SourceId, UnreadableId};
 use domain::orders::{CancelReason, Resource};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,7 +77,31 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::Receipt(id) => twice(format!("receipt#{id}")),
         Key::Slot(id) => (format!("slot#{id}"), "slot".to_owned()),
         Key::ListedSlot(id) => (SLOTS.to_owned(), id.to_string()),
+        Key::Profile(id) => (format!("profile#{id}"), "profile".to_owned()),
+        Key::Attempts(budget) => attempts(budget),
     }
+}
+
+fn attempts(budget: &Budget) -> (String, String) {
+    match budget {
+        Budget::Pair { profile, source } => (format!("attempts#profile#{profile}"), format!("source#{source}")),
+        Budget::Strangers(profile) => (format!("attempts#profile#{profile}"), "strangers".to_owned()),
+        Budget::Source(source) => (format!("attempts#source#{source}"), "sign-ins".to_owned()),
+        Budget::SignUps(source) => (format!("attempts#source#{source}"), "sign-ups".to_owned()),
+    }
+}
+
+fn parse_attempts(of: &str, sk: &str) -> Option<Budget> {
+    Some(match of.split_once('#')? {
+        ("profile", id) if sk == "strangers" => Budget::Strangers(ProfileId::parse(id)?),
+        ("profile", id) => {
+            let source = SourceId::parse(sk.strip_prefix("source#")?)?;
+            Budget::Pair { profile: ProfileId::parse(id)?, source }
+        }
+        ("source", id) if sk == "sign-ins" => Budget::Source(SourceId::parse(id)?),
+        ("source", id) => Budget::SignUps(SourceId::parse(id)?),
+        _ => return None,
+    })
 }
 
 pub(super) fn account(customer: &CustomerId) -> String {
@@ -139,13 +165,15 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
         "receipt" => Key::Receipt(ReceiptId::parse(id)?),
         "slot" => Key::Slot(SlotId::parse(id).ok()?),
         SLOTS => Key::ListedSlot(SlotId::parse(sk).ok()?),
+        "profile" => Key::Profile(ProfileId::parse(id)?),
+        "attempts" => Key::Attempts(parse_attempts(id, sk)?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
 }
 
 /// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
-/// its place, still reads whatever it knows. The second has goods, couriers, refunds and cancels.
+/// its place, still reads whatever it knows. The second has goods, couriers, refunds, cancels and profiles.
 fn format_of(item: &Item) -> u32 {
     let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
     let is_of_the_second = match item {
@@ -155,6 +183,7 @@ fn format_of(item: &Item) -> u32 {
         Item::Waiting(waiting) => !matches!(waiting.resource, Resource::Account(_)),
         Item::Entry(entry) => matches!(entry.cause, Cause::Refund(_)),
         Item::Product(_) | Item::Stock(_) | Item::Receipt(_) | Item::Slot(_) | Item::ListedSlot(_) => true,
+        Item::Profile(_) | Item::Attempts(_) => true,
         Item::Account(_) | Item::Deposit(_) | Item::Notification(_) | Item::Unreadable(_) => false,
     };
     if is_of_the_second { 2 } else { 1 }
@@ -183,6 +212,13 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
         Item::Receipt(receipt) => own(receipt, &key)?,
         Item::Slot(slot) => own(slot, &key)?,
         Item::ListedSlot(listed) => own(listed, &key)?,
+        Item::Profile(profile) => own(profile, &key)?,
+        Item::Attempts(attempts) => {
+            let seconds = attempts.forget_at().as_seconds() + 1;
+            let mut attributes = own(attempts, &key)?;
+            attributes.insert("forget_at".to_owned(), AttributeValue::N(seconds.to_string()));
+            attributes
+        }
     };
     attributes.extend(key_attributes(&key));
     attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
@@ -236,6 +272,8 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         Key::Receipt(_) => Item::Receipt(part(&image, &what)?),
         Key::Slot(_) => Item::Slot(part(&image, &what)?),
         Key::ListedSlot(_) => Item::ListedSlot(part(&image, &what)?),
+        Key::Profile(_) => Item::Profile(part(&image, &what)?),
+        Key::Attempts(_) => Item::Attempts(part(&image, &what)?),
     };
     // What was checked when it was written is checked again when it is read.
     if item.key() != key {
@@ -255,20 +293,39 @@ fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T
 #[cfg(test)]
 mod tests {
     use domain::accounts::{self, MakeDeposit};
+    use domain::attempts;
     use domain::books::{Books, Change};
     use domain::goods::{self, Lines, PutProduct, ReceiveStock};
-    use domain::ids::{Fingerprint, IdempotencyKey};
+    use domain::ids::{Fingerprint, IdempotencyKey, Nonce};
     use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
+    use domain::profiles::{self, PasswordHash, SignUp};
     use domain::slots::{self, PutSlot};
     use domain::text::ProductName;
     use domain::{Amount, Currency, Millis, Terms};
 
     use super::*;
 
-    /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods.
+    /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods and
+    /// of signing in.
     fn items() -> Vec<(Item, Vec<Event>)> {
-        let goods = of_goods();
-        of_money().into_iter().chain(goods).collect()
+        let (goods, people) = (of_goods(), of_people());
+        of_money().into_iter().chain(goods).chain(people).collect()
+    }
+
+    /// A profile, and the attempts at signing up and in, one of them right.
+    fn of_people() -> Vec<(Item, Vec<Event>)> {
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let (id, source) = (ProfileId::of_email("alice@example.com").unwrap(), SourceId::of([192, 0, 2, 1].into()));
+        let password = PasswordHash::new("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned());
+        let sign_up = SignUp { id, nonce: Nonce::of(&[7; 32]), password };
+        let mut books = Books::default();
+        books.lay(Key::Attempts(Budget::SignUps(source)), None);
+        attempts::needed_to_sign_in(id, source).into_iter().for_each(|key| books.lay(key, None));
+        books.decide(|draft| attempts::sign_up(draft, source, now)).unwrap();
+        books.decide(|draft| profiles::sign_up(draft, &sign_up, now)).unwrap();
+        let taken = books.decide(|draft| attempts::sign_in(draft, id, source, now)).unwrap();
+        books.decide(|draft| attempts::signed_in(draft, taken, now)).unwrap();
+        puts(&books)
     }
 
     fn puts(books: &Books) -> Vec<(Item, Vec<Event>)> {
@@ -371,7 +428,8 @@ mod tests {
     fn every_kind_of_item_comes_back_as_it_was() {
         let items = items();
         // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
-        assert_eq!(items.len(), 7 + 8 + 6, "{items:#?}");
+        // Of people: a profile, and four budgets.
+        assert_eq!(items.len(), 7 + 8 + 6 + 5, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -403,6 +461,21 @@ mod tests {
     }
 
     #[test]
+    fn only_attempts_are_forgotten_and_not_before_they_say_nothing() {
+        for (item, _) in items() {
+            let attributes = encode(&item, 1, "c", &[]).unwrap();
+            let forget_at = attributes.get("forget_at").map(|value| value.as_n().unwrap().parse::<i64>().unwrap());
+            match &item {
+                Item::Attempts(attempts) => {
+                    let late = forget_at.unwrap() * 1_000 - attempts.forget_at().as_millis();
+                    assert!((1..=1_000).contains(&late), "{item:?}");
+                }
+                _ => assert_eq!(forget_at, None, "{item:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_newer_item_is_read_by_nobody() {
         let (item, events) = items().remove(0);
         let mut attributes = encode(&item, 3, "c", &events).unwrap();
@@ -420,6 +493,9 @@ mod tests {
         for (item, _) in of_goods() {
             let is_old = matches!(&item, Item::Account(_) | Item::Deposit(_) | Item::Entry(_));
             assert_eq!(format(&item), if is_old { "1" } else { "2" }, "{item:?}");
+        }
+        for (item, _) in of_people() {
+            assert_eq!(format(&item), "2", "{item:?}");
         }
         let of_money = of_money();
         let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();

@@ -107,7 +107,9 @@ impl Pass<'_> {
             | Item::Stock(_)
             | Item::Receipt(_)
             | Item::Slot(_)
-            | Item::ListedSlot(_) => {}
+            | Item::ListedSlot(_)
+            | Item::Profile(_)
+            | Item::Attempts(_) => {}
         }
     }
 

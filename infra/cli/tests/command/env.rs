@@ -39,6 +39,8 @@ fn sam_is_told_every_variable_of_every_function() {
         assert_eq!(keys["keys"][0]["crv"], "Ed25519", "the key of this state: {keys}");
     }
     assert!(functions["Recover"]["FAILED_RECORDS_BUCKET"].is_string());
+    let knows = |id: &str| functions[id].get("SIGNING_KEY").is_some();
+    assert!(knows("SignIn") && stack.functions.iter().filter(|function| knows(&function.logical_id)).count() == 1);
     let elsewhere = told(&["--endpoint", "http://host.docker.internal:4566"]);
     assert_eq!(elsewhere["Sweep"]["AWS_ENDPOINT_URL"], "http://host.docker.internal:4566");
 }

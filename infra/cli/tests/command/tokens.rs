@@ -67,3 +67,37 @@ fn a_token_is_for_the_issuer_and_audience_that_are_served() {
     let bearer = format!("Bearer {}", token(directory.path(), &[]));
     assert_eq!(server.call("GET", "/orders", &[("authorization", &bearer)], "").status, 200);
 }
+
+#[test]
+fn who_signs_in_gets_a_token_of_the_key_that_signs_the_commands() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path(), &[]);
+    let json = [("content-type", "application/json")];
+    let who = r#"{"email": "alice@example.com", "password": "correct horse"}"#;
+    let profile = server.call("POST", "/profiles", &json, who);
+    assert_eq!(profile.status, 201, "{profile:?}");
+    server.stop();
+    let server = Server::start(directory.path(), &["--quiet"]);
+    let session = server.call("POST", "/sessions", &json, who);
+    assert_eq!(session.status, 200, "{session:?}");
+    let signed_by = |token: &str| token.split('.').next().unwrap().to_owned();
+    let by_signing_in = session.text("token");
+    assert_eq!(signed_by(&by_signing_in), signed_by(&token(directory.path(), &[])));
+    let bearer = format!("Bearer {by_signing_in}");
+    let opened = server.call("POST", "/accounts", &[("authorization", bearer.as_str())], "");
+    assert_eq!((opened.status, opened.text("id")), (201, profile.text("customer")));
+    let told = stdout(&run(directory.path(), &["env", "--endpoint", "http://127.0.0.1:1"]));
+    assert!(told.contains("TOKEN_KEYS") && !told.contains("SIGNING_KEY"), "a shell need not know it: {told}");
+    let mode = std::fs::metadata(directory.path().join("served.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn whose_keys_are_others_signs_nobody_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path(), &["--parameter", r#"TokenKeys={"keys":[]}"#]);
+    let json = [("content-type", "application/json")];
+    let answer =
+        server.call("POST", "/sessions", &json, r#"{"email": "alice@example.com", "password": "correct horse"}"#);
+    assert_eq!((answer.status, answer.text("code")), (501, "sign_in_not_set_up".to_owned()));
+}

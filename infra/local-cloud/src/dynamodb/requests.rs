@@ -31,7 +31,13 @@ pub(crate) struct Answered {
 impl DynamoDb {
     /// Answers one request; `operation` is what follows the prefix of its target.
     pub(crate) fn answer(&self, operation: &str, body: &[u8]) -> Answered {
-        let answered = readable(operation, body).and_then(|request| self.run(operation, request));
+        let answered = readable(operation, body).and_then(|request| {
+            // Before it is done: if it is not, a sweep too many does no harm.
+            if is_write(operation) {
+                self.expiry.note(operation, &request);
+            }
+            self.run(operation, request)
+        });
         if answered.is_ok() && is_write(operation) {
             self.written.raise();
             self.activity.raise();

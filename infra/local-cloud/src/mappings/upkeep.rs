@@ -20,7 +20,7 @@ pub(super) async fn run(core: Arc<Core>, mut stopping: Stopping) {
             () = stopping.asked() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        if let Err(reason) = core.dynamodb.sweep_expired() {
+        if let Err(reason) = core.dynamodb.sweep_expired(core.clock.now_ms()) {
             tracing::error!(%reason, "expired items cannot be deleted");
         }
         for table in core.stack.tables.iter().filter(|table| table.stream_arn.is_some()) {

@@ -1,0 +1,189 @@
+//! Every route, called by everyone: nobody, the owner, another customer, the bearer of each scope, and of a token that
+//! has expired or that nobody known has signed. What comes of it stands in a table, which must have every route.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use local_system::System;
+use platform::tokens::{Claims, SigningKey};
+use serde_json::Value;
+use support::system;
+
+/// Every scope that a token may have.
+const SCOPES: [&str; 5] = ["stock", "slots", "courier", "refunds", "operator"];
+
+struct Row {
+    route: &'static str,
+    body: &'static str,
+    for_whom: ForWhom,
+}
+
+enum ForWhom {
+    /// Nobody need be known: always this status.
+    Everyone(u16),
+    /// What the owner is answered, and what another customer is. A scope makes no difference.
+    Customers { owner: u16, other: u16 },
+    /// What the bearer of this scope is answered; everyone else is told that they have it not.
+    Bearers { scope: &'static str, status: u16 },
+}
+
+const fn open(route: &'static str, body: &'static str, status: u16) -> Row {
+    Row { route, body, for_whom: ForWhom::Everyone(status) }
+}
+
+/// What each has one of.
+const fn own(route: &'static str, body: &'static str, status: u16) -> Row {
+    Row { route, body, for_whom: ForWhom::Customers { owner: status, other: status } }
+}
+
+/// What is the owner's, and for others as if it were not there.
+const fn owners(route: &'static str, body: &'static str, status: u16) -> Row {
+    Row { route, body, for_whom: ForWhom::Customers { owner: status, other: 404 } }
+}
+
+/// What takes a scope.
+const fn with(scope: &'static str, route: &'static str, body: &'static str, status: u16) -> Row {
+    Row { route, body, for_whom: ForWhom::Bearers { scope, status } }
+}
+
+/// In the path, `{id}` and `{order}` are an order of the owner's. It is cancelled before there is money for it.
+const TABLE: &[Row] = &[
+    owners("POST /orders/{id}/cancel", "", 200),
+    with("stock", "PUT /stock/{sku}", r#"{"name":"Tea","price":1}"#, 200),
+    own("GET /stock/{sku}", "", 200),
+    own("GET /stock", "", 200),
+    with("stock", "POST /stock/{sku}/receipts", r#"{"quantity":1}"#, 201),
+    with("slots", "PUT /slots/{id}", r#"{"capacity":1}"#, 200),
+    own("GET /slots", "", 200),
+    with("courier", "POST /deliveries/{order}/accept", "", 409),
+    own("POST /accounts", "", 200),
+    own("GET /account", "", 200),
+    own("GET /account/entries", "", 200),
+    own("POST /deposits", r#"{"amount":1}"#, 201),
+    own("POST /orders", r#"{"amount":1}"#, 201),
+    own("GET /orders", "", 200),
+    owners("GET /orders/{id}", "", 200),
+    owners("GET /orders/{id}/timeline", "", 200),
+    own("GET /notifications", "", 200),
+    open("GET /openapi.json", "", 200),
+    open("POST /profiles", r#"{"email":"a@b","password":"1234567"}"#, 422),
+    open("POST /sessions", r#"{"email":"a@b","password":"1234567"}"#, 422),
+    open("GET /.well-known/jwks.json", "", 200),
+];
+
+/// Somebody who calls: with a token of these claims, or without.
+struct Who {
+    called: String,
+    token: Option<String>,
+}
+
+async fn call(system: &System, row: &Row, who: &Who, id: &str) -> Response<Bytes> {
+    let (method, path) = row.route.split_once(' ').unwrap();
+    let path = path.replace("{id}", id).replace("{order}", id).replace("{sku}", "tea");
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+    if let Some(token) = &who.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    request = request.header("content-type", "application/json");
+    if method == "POST" {
+        request = request.header("idempotency-key", format!("{} by {}", row.route.len(), who.called).replace(' ', "-"));
+    }
+    system.call(request.body(Bytes::from(row.body)).unwrap()).await
+}
+
+fn said(response: &Response<Bytes>) -> (u16, String) {
+    let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
+    let said =
+        if response.status().is_success() { "" } else { body["code"].as_str().or(body["message"].as_str()).unwrap() };
+    (response.status().as_u16(), said.to_owned())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_answers_every_caller_as_the_table_says() {
+    let system = system();
+    let routes = system.cloud.stack().api.as_ref().unwrap().routes.iter();
+    let routes: BTreeSet<String> = routes.map(|route| format!("{} {}", route.method, route.path)).collect();
+    let in_the_table: BTreeSet<String> = TABLE.iter().map(|row| row.route.to_owned()).collect();
+    assert_eq!(routes, in_the_table, "left: template.yaml; right: the table in this test");
+    assert_eq!(TABLE.len(), in_the_table.len(), "a route is in the table twice");
+
+    let (key, strange) = (SigningKey::from_text(support::SIGNING_KEY).unwrap(), SigningKey::generate().unwrap());
+    let strange = SigningKey::from_pkcs8(&strange).unwrap();
+    let now = system.app().now().as_seconds();
+    let claims = |subject: &str, exp: i64, scope: &str| Claims {
+        sub: subject.to_owned(),
+        ..support::claims(&system, exp, scope)
+    };
+    let known = |called: &str, subject: &str, scope: &str| Who {
+        called: called.to_owned(),
+        token: Some(key.sign(&claims(subject, now + 600, scope)).unwrap()),
+    };
+    let owner = known("owner", "alice", "");
+    let may = |who: &Who, scope: &str| who.called == scope || who.called == "all";
+    let others = std::iter::once(known("other", "bob", ""))
+        .chain(SCOPES.iter().map(|scope| known(scope, &format!("{scope} keeper"), scope)))
+        .chain([known("all", "keeper of all", &SCOPES.join(" "))]);
+    let others: Vec<Who> = others.collect();
+    let nobody = Who { called: "nobody".to_owned(), token: None };
+    let expired =
+        Who { called: "expired".to_owned(), token: Some(key.sign(&claims("alice", now - 600, "operator")).unwrap()) };
+    let forged = Who {
+        called: "forged".to_owned(),
+        token: Some(strange.sign(&claims("alice", now + 600, "operator")).unwrap()),
+    };
+
+    let row = |route: &str| TABLE.iter().find(|row| row.route == route).unwrap();
+    for who in others.iter().chain([&owner]) {
+        call(&system, row("POST /accounts"), who, "").await;
+    }
+    let order: Value = serde_json::from_slice(call(&system, row("POST /orders"), &owner, "").await.body()).unwrap();
+    let order = order["id"].as_str().unwrap();
+    system.settled().await;
+
+    for row in TABLE {
+        let answered = async |who: &Who| said(&call(&system, row, who, order).await);
+        match row.for_whom {
+            ForWhom::Everyone(status) => {
+                for who in others.iter().chain([&owner, &nobody, &expired, &forged]) {
+                    assert_eq!(answered(who).await.0, status, "{} by {}", row.route, who.called);
+                }
+            }
+            ForWhom::Bearers { scope, status } => {
+                assert_eq!(answered(&nobody).await, (401, "Unauthorized".to_owned()), "{}", row.route);
+                for who in [&expired, &forged] {
+                    assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{} by {}", row.route, who.called);
+                }
+                for who in others.iter().chain([&owner]) {
+                    let told = answered(who).await;
+                    if may(who, scope) {
+                        assert_eq!(told.0, status, "{} by {}", row.route, who.called);
+                    } else {
+                        assert_eq!(told, (403, "scope_missing".to_owned()), "{} by {}", row.route, who.called);
+                    }
+                }
+            }
+            ForWhom::Customers { owner: status, other } => {
+                assert_eq!(answered(&nobody).await, (401, "Unauthorized".to_owned()), "{}", row.route);
+                for who in [&expired, &forged] {
+                    assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{} by {}", row.route, who.called);
+                }
+                assert_eq!(answered(&owner).await.0, status, "{}", row.route);
+                for who in &others {
+                    assert_eq!(answered(who).await.0, other, "{} by {}", row.route, who.called);
+                    if other == 404 {
+                        // As if it were not there: the same as what is not.
+                        let theirs = call(&system, row, who, order).await;
+                        let none = call(&system, row, who, &"a".repeat(32)).await;
+                        assert_eq!(theirs.body(), none.body(), "{} by {}", row.route, who.called);
+                    }
+                }
+            }
+        }
+    }
+    support::promises_hold(&system).await;
+}
