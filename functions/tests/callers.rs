@@ -20,47 +20,39 @@ const SCOPES: [&str; 5] = ["stock", "slots", "courier", "refunds", "operator"];
 struct Row {
     route: &'static str,
     body: &'static str,
-    for_whom: ForWhom,
-}
-
-enum ForWhom {
-    /// Nobody need be known: always this status.
-    Everyone(u16),
-    /// What the owner is answered, and what another customer is. A scope makes no difference.
-    Customers { owner: u16, other: u16 },
-    /// What the bearer of this scope is answered; everyone else is told that they have it not.
-    Bearers { scope: &'static str, status: u16 },
+    /// Nobody need be known.
+    is_open: bool,
+    /// Without which nobody is answered but that it is missing: `Row { scope: Some("stock"), ..own(…) }`.
+    scope: Option<&'static str>,
+    /// What the owner is answered, and what another is who may call.
+    owner: u16,
+    other: u16,
 }
 
 const fn open(route: &'static str, body: &'static str, status: u16) -> Row {
-    Row { route, body, for_whom: ForWhom::Everyone(status) }
+    Row { is_open: true, ..own(route, body, status) }
 }
 
 /// What each has one of.
 const fn own(route: &'static str, body: &'static str, status: u16) -> Row {
-    Row { route, body, for_whom: ForWhom::Customers { owner: status, other: status } }
+    Row { route, body, is_open: false, scope: None, owner: status, other: status }
 }
 
 /// What is the owner's, and for others as if it were not there.
 const fn owners(route: &'static str, body: &'static str, status: u16) -> Row {
-    Row { route, body, for_whom: ForWhom::Customers { owner: status, other: 404 } }
-}
-
-/// What takes a scope.
-const fn with(scope: &'static str, route: &'static str, body: &'static str, status: u16) -> Row {
-    Row { route, body, for_whom: ForWhom::Bearers { scope, status } }
+    Row { other: 404, ..own(route, body, status) }
 }
 
 /// In the path, `{id}` and `{order}` are an order of the owner's. It is cancelled before there is money for it.
 const TABLE: &[Row] = &[
     owners("POST /orders/{id}/cancel", "", 200),
-    with("stock", "PUT /stock/{sku}", r#"{"name":"Tea","price":1}"#, 200),
+    Row { scope: Some("stock"), ..own("PUT /stock/{sku}", r#"{"name":"Tea","price":1}"#, 200) },
     own("GET /stock/{sku}", "", 200),
     own("GET /stock", "", 200),
-    with("stock", "POST /stock/{sku}/receipts", r#"{"quantity":1}"#, 201),
-    with("slots", "PUT /slots/{id}", r#"{"capacity":1}"#, 200),
+    Row { scope: Some("stock"), ..own("POST /stock/{sku}/receipts", r#"{"quantity":1}"#, 201) },
+    Row { scope: Some("slots"), ..own("PUT /slots/{id}", r#"{"capacity":1}"#, 200) },
     own("GET /slots", "", 200),
-    with("courier", "POST /deliveries/{order}/accept", "", 409),
+    Row { scope: Some("courier"), ..own("POST /deliveries/{order}/accept", "", 409) },
     own("POST /accounts", "", 200),
     own("GET /account", "", 200),
     own("GET /account/entries", "", 200),
@@ -76,21 +68,28 @@ const TABLE: &[Row] = &[
     open("GET /.well-known/jwks.json", "", 200),
 ];
 
-/// Somebody who calls: with a token of these claims, or without.
+/// Somebody who calls, with a token or without.
 struct Who {
     called: String,
+    scopes: String,
     token: Option<String>,
+}
+
+impl Who {
+    fn may(&self, row: &Row) -> bool {
+        row.scope.is_none_or(|scope| self.scopes.split(' ').any(|held| held == scope))
+    }
 }
 
 async fn call(system: &System, row: &Row, who: &Who, id: &str) -> Response<Bytes> {
     let (method, path) = row.route.split_once(' ').unwrap();
-    let path = path.replace("{id}", id).replace("{order}", id).replace("{sku}", "tea");
+    let path = path.replace("{id}", id).replace("{order}", id).replace("{sku}", "TEA");
     let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
     if let Some(token) = &who.token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
     request = request.header("content-type", "application/json");
-    if method == "POST" {
+    if method != "GET" {
         request = request.header("idempotency-key", format!("{} by {}", row.route.len(), who.called).replace(' ', "-"));
     }
     system.call(request.body(Bytes::from(row.body)).unwrap()).await
@@ -119,23 +118,22 @@ async fn every_route_answers_every_caller_as_the_table_says() {
         sub: subject.to_owned(),
         ..support::claims(&system, exp, scope)
     };
-    let known = |called: &str, subject: &str, scope: &str| Who {
+    let known = |called: &str, subject: &str, scopes: &str| Who {
         called: called.to_owned(),
-        token: Some(key.sign(&claims(subject, now + 600, scope)).unwrap()),
+        scopes: scopes.to_owned(),
+        token: Some(key.sign(&claims(subject, now + 600, scopes)).unwrap()),
     };
     let owner = known("owner", "alice", "");
-    let may = |who: &Who, scope: &str| who.called == scope || who.called == "all";
     let others = std::iter::once(known("other", "bob", ""))
         .chain(SCOPES.iter().map(|scope| known(scope, &format!("{scope} keeper"), scope)))
         .chain([known("all", "keeper of all", &SCOPES.join(" "))]);
     let others: Vec<Who> = others.collect();
-    let nobody = Who { called: "nobody".to_owned(), token: None };
-    let expired =
-        Who { called: "expired".to_owned(), token: Some(key.sign(&claims("alice", now - 600, "operator")).unwrap()) };
-    let forged = Who {
-        called: "forged".to_owned(),
-        token: Some(strange.sign(&claims("alice", now + 600, "operator")).unwrap()),
-    };
+    let with_token =
+        |called: &str, token: Option<String>| Who { called: called.to_owned(), scopes: String::new(), token };
+    let all = SCOPES.join(" ");
+    let nobody = with_token("nobody", None);
+    let expired = with_token("expired", Some(key.sign(&claims("alice", now - 600, &all)).unwrap()));
+    let forged = with_token("forged", Some(strange.sign(&claims("alice", now + 600, &all)).unwrap()));
 
     let row = |route: &str| TABLE.iter().find(|row| row.route == route).unwrap();
     for who in others.iter().chain([&owner]) {
@@ -147,41 +145,28 @@ async fn every_route_answers_every_caller_as_the_table_says() {
 
     for row in TABLE {
         let answered = async |who: &Who| said(&call(&system, row, who, order).await);
-        match row.for_whom {
-            ForWhom::Everyone(status) => {
-                for who in others.iter().chain([&owner, &nobody, &expired, &forged]) {
-                    assert_eq!(answered(who).await.0, status, "{} by {}", row.route, who.called);
-                }
+        let shown = |who: &Who| format!("{} by {}", row.route, who.called);
+        if row.is_open {
+            for who in others.iter().chain([&owner, &nobody, &expired, &forged]) {
+                assert_eq!(answered(who).await.0, row.owner, "{}", shown(who));
             }
-            ForWhom::Bearers { scope, status } => {
-                assert_eq!(answered(&nobody).await, (401, "Unauthorized".to_owned()), "{}", row.route);
-                for who in [&expired, &forged] {
-                    assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{} by {}", row.route, who.called);
-                }
-                for who in others.iter().chain([&owner]) {
-                    let told = answered(who).await;
-                    if may(who, scope) {
-                        assert_eq!(told.0, status, "{} by {}", row.route, who.called);
-                    } else {
-                        assert_eq!(told, (403, "scope_missing".to_owned()), "{} by {}", row.route, who.called);
-                    }
-                }
+            continue;
+        }
+        assert_eq!(answered(&nobody).await, (401, "Unauthorized".to_owned()), "{}", row.route);
+        for who in [&expired, &forged] {
+            assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{}", shown(who));
+        }
+        for (who, status) in others.iter().map(|who| (who, row.other)).chain([(&owner, row.owner)]) {
+            if !who.may(row) {
+                assert_eq!(answered(who).await, (403, "scope_missing".to_owned()), "{}", shown(who));
+                continue;
             }
-            ForWhom::Customers { owner: status, other } => {
-                assert_eq!(answered(&nobody).await, (401, "Unauthorized".to_owned()), "{}", row.route);
-                for who in [&expired, &forged] {
-                    assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{} by {}", row.route, who.called);
-                }
-                assert_eq!(answered(&owner).await.0, status, "{}", row.route);
-                for who in &others {
-                    assert_eq!(answered(who).await.0, other, "{} by {}", row.route, who.called);
-                    if other == 404 {
-                        // As if it were not there: the same as what is not.
-                        let theirs = call(&system, row, who, order).await;
-                        let none = call(&system, row, who, &"a".repeat(32)).await;
-                        assert_eq!(theirs.body(), none.body(), "{} by {}", row.route, who.called);
-                    }
-                }
+            assert_eq!(answered(who).await.0, status, "{}", shown(who));
+            if status == 404 {
+                // As if it were not there: the same as what is not.
+                let theirs = call(&system, row, who, order).await;
+                let none = call(&system, row, who, &"a".repeat(32)).await;
+                assert_eq!(theirs.body(), none.body(), "{}", shown(who));
             }
         }
     }

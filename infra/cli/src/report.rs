@@ -38,6 +38,7 @@ pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
             "products": report.products,
             "receipts": report.receipts,
             "slots": report.slots,
+            "profiles": report.profiles,
             "unreadable": report.unreadable,
             "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
@@ -75,6 +76,9 @@ pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
     }
     if report.slots > 0 {
         seen.push(("slots", report.slots.to_string()));
+    }
+    if report.profiles > 0 {
+        seen.push(("profiles", report.profiles.to_string()));
     }
     if report.unreadable > 0 {
         let count = report.unreadable;
