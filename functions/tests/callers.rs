@@ -43,8 +43,16 @@ const fn owners(route: &'static str, body: &'static str, status: u16) -> Row {
     Row { other: 404, ..own(route, body, status) }
 }
 
-/// In the path, `{id}` and `{order}` are an order of the owner's.
+/// In the path, `{id}` and `{order}` are an order of the owner's. It is cancelled before there is money for it.
 const TABLE: &[Row] = &[
+    owners("POST /orders/{id}/cancel", "", 200),
+    Row { scope: Some("stock"), ..own("PUT /stock/{sku}", r#"{"name":"Tea","price":1}"#, 200) },
+    own("GET /stock/{sku}", "", 200),
+    own("GET /stock", "", 200),
+    Row { scope: Some("stock"), ..own("POST /stock/{sku}/receipts", r#"{"quantity":1}"#, 201) },
+    Row { scope: Some("slots"), ..own("PUT /slots/{id}", r#"{"capacity":1}"#, 200) },
+    own("GET /slots", "", 200),
+    Row { scope: Some("courier"), ..own("POST /deliveries/{order}/accept", "", 409) },
     own("POST /accounts", "", 200),
     own("GET /account", "", 200),
     own("GET /account/entries", "", 200),

@@ -76,6 +76,42 @@ async fn transitions(alice: &User<'_>, order: &str) -> Vec<String> {
 const DEADLINE: &str = "the deadline, which cancels it";
 const COURIER: &str = "a courier who takes it";
 
+/// The whole of it with nothing but what a customer has: an e-mail address and a password.
+#[tokio::test(start_paused = true)]
+async fn whoever_signs_up_and_in_and_deposits_1000_has_their_order_handed_to_delivery() {
+    let system = system();
+    shop_of_tea(&system, "25").await;
+    receive(&system, "r1", 1).await;
+    keeper(&system).put("/slots/standard", r#"{"capacity":1}"#).await.expect(200);
+    let call = async |method: &str, path: &str, token: &str, body: &str| -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}")).header("idempotency-key", "k");
+        }
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        system.call(request.body(bytes::Bytes::copy_from_slice(body.as_bytes())).unwrap()).await.into()
+    };
+    let who = r#"{"email":"alice@example.com","password":"correct horse battery staple"}"#;
+    let customer = call("POST", "/profiles", "", who).await.expect(201).get("customer");
+    let token = call("POST", "/sessions", "", who).await.expect(200).get("token");
+    let deposit = call("POST", "/deposits", &token, r#"{"amount":1000}"#).await.expect(201);
+    assert_eq!(deposit.get("balance"), "1000.00");
+    let order = call("POST", "/orders", &token, TEA).await.expect(201).id();
+    system.settled().await;
+    let shown = call("GET", &format!("/orders/{order}"), &token, "").await.expect(200);
+    assert_eq!(shown.get("state"), "completed");
+    let told = call("GET", "/notifications", &token, "").await.expect(200).json();
+    assert_eq!(told["items"][0]["text"], "Your order was handed to delivery");
+    let account = call("GET", "/account", &token, "").await.expect(200);
+    assert_eq!((account.id(), account.get("balance")), (customer, "975.00".to_owned()));
+    // What is signed for a profile has no scopes: the shop is not theirs to keep.
+    let refused = call("PUT", "/stock/tea", &token, r#"{"name":"Tea","price":1}"#).await.expect(403);
+    assert_eq!(refused.code(), "scope_missing");
+    promises_hold(&system).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_of_what_is_there_is_handed_over_at_once() {
     let system = system();

@@ -6,6 +6,7 @@ use super::stage::{Answer, Stage};
 const ONE: &str = r#"{"lines": [{"sku": "TEAPOT", "quantity": 1}]}"#;
 
 pub(super) async fn play(stage: &mut Stage) {
+    someone_new(stage).await;
     an_order_of_what_is_out_of_stock(stage).await;
     no_money_no_stock_no_courier(stage).await;
     a_change_of_mind(stage).await;
@@ -27,6 +28,20 @@ async fn ends_with(stage: &mut Stage, who: &str, order: &Answer, what: &str) {
     stage.expect("what would end that", &first, what);
 }
 
+async fn someone_new(stage: &mut Stage) {
+    stage.scene("Ivan signs up with an e-mail address and a password, and orders what is there");
+    stage.put("olga", "/stock/CUP", r#"{"name": "A cup", "price": 25}"#).await;
+    stage.post("olga", "/stock/CUP/receipts", "receipt-cups", r#"{"quantity": 10}"#).await;
+    stage.put("olga", "/slots/standard", r#"{"capacity": 1}"#).await;
+    let ivan = stage.sign_in("ivan@example.com", "correct horse battery staple").await;
+    stage.post(&ivan, "/deposits", "deposit-1", r#"{"amount": 1000}"#).await;
+    let order = stage.post(&ivan, "/orders", "order-1", r#"{"lines": [{"sku": "CUP", "quantity": 2}]}"#).await;
+    stops(stage, &ivan, &order, "nothing", "Your order was handed to delivery").await;
+    stage.expect_state(&ivan, &order, "it is", "completed").await;
+    let balance = stage.get(&ivan, "/account").await.json();
+    stage.expect("ivan's balance", &balance["balance"].as_str().unwrap_or("unknown"), "950.00");
+}
+
 async fn an_order_of_what_is_out_of_stock(stage: &mut Stage) {
     stage.scene("Olga puts a teapot into the catalogue, and Erin orders one before there is any");
     let product = stage.put("olga", "/stock/TEAPOT", r#"{"name": "A teapot", "price": 500}"#).await;
@@ -36,7 +51,7 @@ async fn an_order_of_what_is_out_of_stock(stage: &mut Stage) {
         &stage.put("erin", "/stock/TEAPOT", "{}").await.code(),
         "scope_missing",
     );
-    stage.put("olga", "/slots/standard", r#"{"capacity": 1}"#).await;
+    stage.put("olga", "/slots/standard", r#"{"capacity": 2}"#).await;
     stage.post("erin", "/deposits", "deposit-1", r#"{"amount": 500}"#).await;
     let order = stage.post("erin", "/orders", "order-1", ONE).await;
     stops(stage, "erin", &order, "stock", "Your order waits for stock: 1 of TEAPOT is missing").await;
@@ -58,7 +73,7 @@ async fn no_money_no_stock_no_courier(stage: &mut Stage) {
     ends_with(stage, "frank", &order, "a receipt of 1 of TEAPOT").await;
     stage.post("olga", "/stock/TEAPOT/receipts", "receipt-2", r#"{"quantity": 1}"#).await;
     stops(stage, "frank", &order, "delivery", "Your order waits for a courier: slot standard has no room").await;
-    ends_with(stage, "frank", &order, "a capacity of slot standard above 1").await;
+    ends_with(stage, "frank", &order, "a capacity of slot standard above 2").await;
     let accepted = stage.ask("carl", &format!("/deliveries/{}/accept", order.id())).await;
     stage.expect("Carl takes it", &accepted.status, 200);
     stops(stage, "frank", &order, "nothing", "Your order was handed to delivery").await;

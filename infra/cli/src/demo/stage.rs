@@ -11,6 +11,7 @@ use local_cloud::edge::Edge;
 use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
 use platform::App;
+use platform::tokens::SigningKey;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,6 +20,9 @@ use crate::terminal::{Paint, say};
 
 /// Who may do more than what is their own, and what.
 const WORK_HERE: [(&str, &str); 2] = [("olga", "stock slots"), ("carl", "courier")];
+
+/// What a name begins with that is a token.
+const TOKEN: &str = "token ";
 
 pub(super) struct Stage {
     system: System,
@@ -56,7 +60,12 @@ impl Stage {
         let state = state.map_err(|error| Failure::Failed(format!("no temporary directory can be made: {error}")))?;
         let storage = Storage::Directory(state.path().to_owned());
         let cloud = local_cloud::Options::new(storage, Clock::wall(), fastrand::u64(..));
-        let system = System::start(Options::new(cloud))?;
+        let mut options = Options::new(cloud);
+        let key = SigningKey::generate().and_then(|key| Ok((SigningKey::from_pkcs8(&key)?, key)));
+        let (key, bytes) = key.map_err(|error| Failure::Failed(format!("no key can be made: {error}")))?;
+        options.parameters.insert("TokenKeys".to_owned(), key.key_set());
+        options.parameters.insert("SigningKey".to_owned(), SigningKey::as_text(&bytes));
+        let system = System::start(options)?;
         Ok(Self { system, paint, scenes: 0, differences: 0, _state: state })
     }
 
@@ -132,6 +141,16 @@ impl Stage {
         call(self.system.edge.clone(), request(Method::PUT, who, path, None, body)).await
     }
 
+    /// Signs up and in, and gives the name to call by from then on: the token.
+    pub(super) async fn sign_in(&mut self, email: &str, password: &str) -> String {
+        let who = serde_json::json!({ "email": email, "password": password }).to_string();
+        let profile = call(self.system.edge.clone(), request(Method::POST, "", "/profiles", None, &who)).await;
+        self.expect("there is a profile", &profile.status, 201);
+        let session = call(self.system.edge.clone(), request(Method::POST, "", "/sessions", None, &who)).await;
+        self.expect("and a token for its password", &session.status, 200);
+        format!("{TOKEN}{}", session.json()["token"].as_str().unwrap_or_default())
+    }
+
     /// A call whose path says it all.
     pub(super) async fn ask(&self, who: &str, path: &str) -> Answer {
         call(self.system.edge.clone(), request(Method::POST, who, path, None, "")).await
@@ -148,7 +167,12 @@ impl Stage {
 }
 
 fn request(method: Method, who: &str, path: &str, key: Option<&str>, body: &str) -> Request<Bytes> {
-    let mut request = Request::builder().method(method).uri(path).header("x-user-id", who);
+    let mut request = Request::builder().method(method).uri(path);
+    // Whoever signed in is named by their token.
+    request = match who.strip_prefix(TOKEN) {
+        Some(token) => request.header("authorization", format!("Bearer {token}")),
+        None => request.header("x-user-id", who),
+    };
     if let Some((_, scopes)) = WORK_HERE.iter().find(|(name, _)| *name == who) {
         request = request.header("x-user-scopes", *scopes);
     }
