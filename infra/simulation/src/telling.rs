@@ -227,6 +227,7 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::OrderWaiting { lacks: Lack::Delivery } => "waits, its slot has no room".to_owned(),
         Told::OrderStalled => "stalled".to_owned(),
         Told::OrderReserved => "reserved".to_owned(),
+        Told::OrderQueued => "goes on in its slot's queue".to_owned(),
         Told::OrderBooked => "booked".to_owned(),
         Told::OrderAccepted { courier } => format!("taken by courier {courier}"),
         Told::OrderReleased => "its goods given back".to_owned(),
