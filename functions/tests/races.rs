@@ -190,7 +190,10 @@ async fn of_a_thousand_orders_a_hundred_have_a_piece_and_sixty_a_courier_and_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn a_thousand_orders_at_once_have_their_places_in_ten_slots() {
+async fn orders_at_once_have_their_places_in_ten_slots() {
+    /// What costs most is what is lost to rivals; a thousand take three times as long and say no more.
+    const ORDERS: usize = 300;
+    const ROOM: u32 = 30;
     let system = Arc::new(by_hand());
     let shop = Shop(&system);
     for number in 0..WORKERS {
@@ -198,7 +201,7 @@ async fn a_thousand_orders_at_once_have_their_places_in_ten_slots() {
         shop.receive(&format!("r-{number}"), &format!("sku-{number}"), 1_000).await;
     }
     for number in 0..10 {
-        shop.slot(&format!("slot-{number}"), 100, None).await;
+        shop.slot(&format!("slot-{number}"), ROOM, None).await;
     }
     customers(&system).await;
     let mut orders = Vec::new();
@@ -220,7 +223,7 @@ async fn a_thousand_orders_at_once_have_their_places_in_ten_slots() {
     println!("{ORDERS} orders for ten slots, {WORKERS} workers: {took:?} in {rounds} rounds; {queued} went on without");
     assert!(queued > 0, "nobody lost enough races over a slot to go on without it");
     for number in 0..10 {
-        assert_eq!(shop.booked(&format!("slot-{number}")).await, 100);
+        assert_eq!(shop.booked(&format!("slot-{number}")).await, ROOM);
     }
 }
 
