@@ -19,11 +19,13 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
 
 fn of_a_stack_in(currency: Currency) -> String {
     let euro = Currency::from_code("EUR").expect("the euro is a currency");
-    Phrases::of(euro)
-        .0
-        .iter()
-        .zip(Phrases::of(currency).0)
-        .fold(IN_EUROS.to_owned(), |text, (euro, ours)| if *euro == ours { text } else { text.replace(euro, &ours) })
+    let (euro, ours) = (Phrases::of(euro).0, Phrases::of(currency).0);
+    let said = |text: &str| {
+        let phrases = euro.iter().zip(&ours).filter(|(euro, ours)| euro != ours);
+        phrases.fold(text.to_owned(), |text, (euro, ours)| text.replace(euro, ours))
+    };
+    // Milliseconds are no cents.
+    IN_EUROS.split(".000Z").map(said).collect::<Vec<_>>().join(".000Z")
 }
 
 /// What is said differently in each currency, as the file has it.

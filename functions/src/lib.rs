@@ -1,19 +1,27 @@
 //! The Lambda functions: one file each, and the one list of them that `bootstrap`, the local cloud and the tests pick
 //! from. A handler parses, calls and renders; what is decided is in `domain`, how it is kept in `platform`.
 
+mod accept_delivery;
 mod advance_orders;
 mod authorize;
+mod cancel_order;
 mod deposit;
 mod get_account;
 mod get_description;
 mod get_order;
+mod get_product;
 mod get_timeline;
 mod list_entries;
 mod list_notifications;
 mod list_orders;
+mod list_products;
+mod list_slots;
 mod notify;
 mod open_account;
 mod place_order;
+mod put_product;
+mod put_slot;
+mod receive_stock;
 mod recover;
 mod relay;
 mod sweep;
@@ -47,7 +55,15 @@ functions! {
     "list-orders" => http list_orders;
     "get-order" => http get_order;
     "get-timeline" => http get_timeline;
+    "cancel-order" => http cancel_order;
     "list-notifications" => http list_notifications;
+    "put-product" => http put_product;
+    "get-product" => http get_product;
+    "list-products" => http list_products;
+    "receive-stock" => http receive_stock;
+    "put-slot" => http put_slot;
+    "list-slots" => http list_slots;
+    "accept-delivery" => http accept_delivery;
     "get-description" => http get_description;
     "authorize" => event authorize;
     "relay" => event relay;

@@ -4,11 +4,12 @@
 use domain::Refusal;
 use domain::accounts;
 use domain::books::Key;
-use domain::ids::{Fingerprint, OrderId};
-use domain::orders::{self, IfLacking, PlaceOrder, Wanted};
+use domain::goods::Lines;
+use domain::ids::{Fingerprint, OrderId, Sku};
+use domain::orders::{self, Asked, PlaceOrder, Wanted};
 use domain::text::Description;
 use platform::App;
-use platform::http::{Problem, Request, Response, Value};
+use platform::http::{Fields, Problem, Request, Response, Value};
 use platform::store::Needs;
 
 use crate::views;
@@ -18,20 +19,34 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
     let key = request.idempotency_key()?;
     let terms = &app.config.terms;
     let mut fields = request.fields()?;
-    let amount = fields.required("amount", |value| value.amount(terms.currency))?;
+    let asked = Asked {
+        amount: fields.optional("amount", |value| value.amount(terms.currency))?,
+        lines: fields.optional("lines", lines)?,
+        slot: fields.optional("slot", |value| value.slot())?,
+        reserve_first: fields.optional("reserve_first", |value| value.flag())?,
+        if_unavailable: fields.optional("if_unavailable", |value| value.if_lacking(Refusal::IfUnavailableUnknown))?,
+        if_undeliverable: fields
+            .optional("if_undeliverable", |value| value.if_lacking(Refusal::IfUndeliverableUnknown))?,
+    };
     let currency = fields.optional("currency", |value| value.currency())?;
     let description = fields.optional("description", description)?;
-    let if_unpaid = fields.optional("if_unpaid", if_unpaid)?.unwrap_or_default();
+    let if_unpaid = fields.optional("if_unpaid", |value| value.if_lacking(Refusal::IfUnpaidUnknown))?;
     let fingerprint = Fingerprint::of(&request.route, &fields.finish()?);
     accounts::currency_of(currency, terms)?;
-    let (id, wanted) = (OrderId::of(&customer, &key), Wanted::Amount(amount));
-    let command = PlaceOrder { id, customer, wanted, description, if_unpaid, fingerprint };
-    let placed = app
-        .store
-        .decide(Needs::presume_absent(Key::Order(command.id)), |books, now| {
-            books.decide(|draft| orders::place(draft, &command, now, terms))
-        })
-        .await?;
+    let command = PlaceOrder {
+        id: OrderId::of(&customer, &key),
+        customer,
+        wanted: asked.wanted()?,
+        description,
+        if_unpaid: if_unpaid.unwrap_or_default(),
+        fingerprint,
+    };
+    let needs = match &command.wanted {
+        Wanted::Amount(_) => Needs::presume_absent(Key::Order(command.id)),
+        Wanted::Goods(_) => Needs::load(command.needs()),
+    };
+    let placed =
+        app.store.decide(needs, |books, now| books.decide(|draft| orders::place(draft, &command, now, terms))).await?;
     let replayed = placed.is_replay();
     let order = placed.into_inner();
     let answer = Response::json(201, &views::placed(&order)).header("location", format!("/orders/{}", order.id));
@@ -43,12 +58,12 @@ fn description(value: Value<'_>) -> Result<(Description, String), Problem> {
     Ok((Description::new(&text)?, text))
 }
 
-fn if_unpaid(value: Value<'_>) -> Result<(IfLacking, String), Problem> {
-    let text = value.text()?;
-    let choice = match text.as_str() {
-        "wait" => IfLacking::Wait,
-        "cancel" => IfLacking::Cancel,
-        _ => return Err(Refusal::IfUnpaidUnknown.into()),
-    };
-    Ok((choice, text))
+fn lines(value: Value<'_>) -> Result<(Lines, String), Problem> {
+    let (lines, canonical) = value.list(line)?;
+    Ok((Lines::new(lines)?, canonical))
+}
+
+fn line(fields: &mut Fields) -> Result<(Sku, u32), Problem> {
+    let sku = fields.required("sku", |value| value.sku())?;
+    Ok((sku, fields.required("quantity", |value| value.quantity())?))
 }

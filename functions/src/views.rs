@@ -2,10 +2,12 @@
 //! change after their commit, by the renderer that the commit fixed. A renderer that was ever released stays, with
 //! its golden file; a new shape is a new number.
 
+pub(crate) mod goods;
+
 use domain::accounts::{Account, Cause, Deposit, Entry};
 use domain::events::Told;
 use domain::messages::Notification;
-use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, WaitingFor, What};
+use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, Step, WaitingFor, What};
 use domain::{Amount, planted};
 use serde::Serialize;
 
@@ -18,8 +20,20 @@ pub(crate) struct PlacedV1<'a> {
     currency: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
+    #[serde(flatten)]
+    goods: Option<GoodsV1>,
     if_unpaid: IfLacking,
     created_at: String,
+}
+
+/// What an order of goods says besides.
+#[derive(Serialize)]
+struct GoodsV1 {
+    lines: Vec<goods::LineV1>,
+    slot: String,
+    reserve_first: bool,
+    if_unavailable: IfLacking,
+    if_undeliverable: IfLacking,
 }
 
 /// An order as it stands.
@@ -40,12 +54,20 @@ pub(crate) struct WaitingView {
     until: String,
 }
 
+/// What an order waits for, and what would end that.
+#[derive(Serialize)]
+struct AwaitedView {
+    #[serde(flatten)]
+    waiting: WaitingView,
+    ends_with: Vec<String>,
+}
+
 #[derive(Serialize)]
 pub(crate) struct TimelineView {
     id: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    waiting_for: Option<WaitingView>,
+    waiting_for: Option<AwaitedView>,
     items: Vec<PassageView>,
 }
 
@@ -129,6 +151,13 @@ fn shape(order: &Order, state: OrderState) -> PlacedV1<'_> {
         amount: order.amount.to_decimal(order.currency),
         currency: order.currency.code(),
         description: order.description.as_ref().map(domain::text::Description::as_str),
+        goods: goods::lines(order).map(|lines| GoodsV1 {
+            lines,
+            slot: order.slot().to_string(),
+            reserve_first: order.plan.first() == Some(&Step::Stock),
+            if_unavailable: order.if_unavailable,
+            if_undeliverable: order.if_undeliverable,
+        }),
         if_unpaid: order.if_unpaid,
         created_at: order.placed_at.to_string(),
     }
@@ -138,11 +167,11 @@ fn waiting(waiting: &WaitingFor) -> WaitingView {
     WaitingView { what: waiting.what, since: waiting.since.to_string(), until: waiting.until.to_string() }
 }
 
-pub(crate) fn timeline(order: &Order) -> TimelineView {
+pub(crate) fn timeline(order: &Order, ends_with: Vec<String>) -> TimelineView {
     TimelineView {
         id: order.id.to_string(),
         state: order.state.name(),
-        waiting_for: order.waiting_for.as_ref().map(waiting),
+        waiting_for: order.waiting_for.as_ref().map(|awaited| AwaitedView { waiting: waiting(awaited), ends_with }),
         items: order.timeline.iter().filter_map(|passage| passed(order, passage)).collect(),
     }
 }
@@ -258,8 +287,9 @@ pub(crate) fn notification(notification: &Notification) -> NotificationView<'_> 
 
 #[cfg(test)]
 mod tests {
-    use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId};
-    use domain::orders::{Step, WaitingFor};
+    use domain::goods::Line;
+    use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, Sku, SlotId};
+    use domain::orders::WaitingFor;
     use domain::text::Description;
     use domain::{Currency, Timestamp};
 
@@ -308,6 +338,23 @@ mod tests {
         for state in [OrderState::AwaitingPayment, OrderState::Completed, OrderState::Cancelled] {
             let answer = serde_json::to_string(&placed(&order(state))).unwrap();
             assert_eq!(answer, include_str!("../golden/order.v1.json").trim_end(), "whatever has become of it");
+        }
+        let line =
+            |sku, quantity| Line { sku: Sku::parse(sku).unwrap(), quantity, price: Amount::from_minor(1_250).unwrap() };
+        for state in [OrderState::AwaitingStock, OrderState::Completed, OrderState::Cancelled] {
+            let of_goods = Order {
+                lines: vec![line("EARL-GREY-100G", 2), line("teapot.blue", 1)],
+                slot: SlotId::parse("2026-11-24.afternoon").ok(),
+                plan: vec![Step::Stock, Step::Payment, Step::Delivery],
+                if_unavailable: IfLacking::Cancel,
+                ..order(state)
+            };
+            let answer = serde_json::to_string(&placed(&of_goods)).unwrap();
+            assert_eq!(
+                answer,
+                include_str!("../golden/order-of-goods.v1.json").trim_end(),
+                "whatever has become of it"
+            );
         }
         let deposit = Deposit {
             id: DepositId::of(&customer(), &key()),

@@ -17,13 +17,15 @@ struct Case {
     call: &'static str,
     key: Option<&'static str>,
     content_type: Option<&'static str>,
+    scopes: &'static str,
     body: Vec<u8>,
     status: u16,
     code: &'static str,
 }
 
 fn case(call: &'static str, body: impl Into<Vec<u8>>, status: u16, code: &'static str) -> Case {
-    Case { call, key: Some("k"), content_type: Some(JSON), body: body.into(), status, code }
+    let scopes = "stock slots courier";
+    Case { call, key: Some("k"), content_type: Some(JSON), scopes, body: body.into(), status, code }
 }
 
 fn cases() -> Vec<Case> {
@@ -56,7 +58,8 @@ fn cases() -> Vec<Case> {
             413,
             "body_too_large",
         ),
-        order("{}", 422, "field_missing"),
+        order("{}", 422, "amount_or_lines"),
+        case("POST /deposits", "{}", 422, "field_missing"),
         order(r#"{"amount":1,"amount":1}"#, 422, "field_duplicate"),
         order(r#"{"amount":1,"customer":"bob"}"#, 422, "field_unknown"),
         order(r#"{"amount":1,"description":5}"#, 422, "field_wrong_type"),
@@ -81,8 +84,15 @@ fn cases() -> Vec<Case> {
         case("POST /accounts", r#"{"owner":"x"}"#, 422, "field_unknown"),
         case("POST /accounts", "x", 400, "json_malformed"),
     ];
-    for list in ["/orders", "/account/entries", "/notifications"] {
-        for cursor in ["", "!", "AAAA", "b3JkZXI"] {
+    // Of orders, entries and notifications a name alone is no place.
+    for (list, other) in [
+        ("/orders", "b3JkZXI"),
+        ("/account/entries", "b3JkZXI"),
+        ("/notifications", "b3JkZXI"),
+        ("/stock", "YSBi"),
+        ("/slots", "YSBi"),
+    ] {
+        for cursor in ["", "!", "AAAA", other] {
             let call = Box::leak(format!("GET {list}?cursor={cursor}").into_boxed_str());
             cases.push(case(call, "", 400, "cursor_malformed"));
         }
@@ -110,6 +120,95 @@ fn cases() -> Vec<Case> {
             cases.push(case(call, format!(r#"{{"amount":{amount}}}"#), 422, code));
         }
     }
+    cases.extend(cases_of_goods());
+    cases
+}
+
+fn cases_of_goods() -> Vec<Case> {
+    let order = |body: &str, status, code| case("POST /orders", body, status, code);
+    let lines = |lines: &str, code| case("POST /orders", format!(r#"{{"lines":{lines}}}"#), 422, code);
+    let of_line = |fields: &str, code| lines(&format!(r#"[{{"sku":"cup","quantity":1}},{{{fields}}}]"#), code);
+    let how = |field: &str, code| {
+        case("POST /orders", format!(r#"{{"lines":[{{"sku":"tea","quantity":1}}],{field}}}"#), 422, code)
+    };
+    let product = |body: &str, code| case("PUT /stock/tea", body, 422, code);
+    let receipt = |body: &str, code| case("POST /stock/tea/receipts", body, 422, code);
+    let slot = |body: &str, code| case("PUT /slots/noon", body, 422, code);
+    let many: Vec<String> = (0..51).map(|n| format!(r#"{{"sku":"s{n}","quantity":1}}"#)).collect();
+    let without_key = Case { key: None, ..case("POST /stock/tea/receipts", r#"{"quantity":1}"#, 400, "") };
+    let mut cases = vec![
+        lines("{}", "field_wrong_type"),
+        lines("null", "field_wrong_type"),
+        lines("[5]", "field_wrong_type"),
+        lines("[]", "lines_empty"),
+        lines(&format!("[{}]", many.join(",")), "too_many_lines"),
+        of_line("", "field_missing"),
+        of_line(r#""sku":"tea""#, "field_missing"),
+        of_line(r#""quantity":1"#, "field_missing"),
+        of_line(r#""sku":"tea","quantity":1,"price":1"#, "field_unknown"),
+        of_line(r#""sku":"tea","sku":"tea","quantity":1"#, "field_duplicate"),
+        of_line(r#""sku":5,"quantity":1"#, "field_wrong_type"),
+        of_line(r#""sku":"\ud800","quantity":1"#, "text_malformed"),
+        of_line(r#""sku":"a b","quantity":1"#, "sku_malformed"),
+        of_line(r#""sku":"","quantity":1"#, "sku_malformed"),
+        of_line(r#""sku":"tea","quantity":"1""#, "field_wrong_type"),
+        of_line(r#""sku":"tea","quantity":null"#, "field_wrong_type"),
+        of_line(r#""sku":"tea","quantity":1.0"#, "quantity_malformed"),
+        of_line(r#""sku":"tea","quantity":1e3"#, "quantity_malformed"),
+        of_line(r#""sku":"tea","quantity":-1"#, "quantity_malformed"),
+        of_line(r#""sku":"tea","quantity":0"#, "quantity_not_positive"),
+        of_line(r#""sku":"tea","quantity":4294967296"#, "quantity_too_large"),
+        of_line(r#""sku":"cup","quantity":1"#, "sku_twice"),
+        of_line(r#""sku":"tea","quantity":1"#, "sku_unknown"),
+        order(r#"{"amount":1,"lines":[{"sku":"tea","quantity":1}]}"#, 422, "amount_or_lines"),
+        order(r#"{"amount":1,"slot":"standard"}"#, 422, "only_with_lines"),
+        order(r#"{"amount":1,"reserve_first":false}"#, 422, "only_with_lines"),
+        order(r#"{"amount":1,"if_unavailable":"wait"}"#, 422, "only_with_lines"),
+        order(r#"{"amount":1,"if_undeliverable":"wait"}"#, 422, "only_with_lines"),
+        how(r#""reserve_first":"true""#, "field_wrong_type"),
+        how(r#""reserve_first":1"#, "field_wrong_type"),
+        how(r#""slot":5"#, "field_wrong_type"),
+        how(r#""slot":"at noon""#, "slot_id_malformed"),
+        how(r#""if_unavailable":"maybe""#, "if_unavailable_unknown"),
+        how(r#""if_undeliverable":"""#, "if_undeliverable_unknown"),
+        how(r#""amuont":1"#, "field_unknown"),
+        case("POST /orders/none/cancel", "", 404, "order_not_found"),
+        product(r#"{"price":1}"#, "field_missing"),
+        product(r#"{"name":"Tea"}"#, "field_missing"),
+        product(r#"{"name":5,"price":1}"#, "field_wrong_type"),
+        product(r#"{"name":"","price":1}"#, "name_length"),
+        product(&format!(r#"{{"name":"{}","price":1}}"#, "é".repeat(101)), "name_length"),
+        product(r#"{"name":"a\nb","price":1}"#, "name_has_control_characters"),
+        product(r#"{"name":"Tea","price":0}"#, "amount_not_positive"),
+        product(r#"{"name":"Tea","price":1,"on_hand":5}"#, "field_unknown"),
+        case("PUT /stock/te%20a", r#"{"name":"Tea","price":1}"#, 422, "sku_malformed"),
+        case("GET /stock/tea", "", 404, "sku_not_found"),
+        case("GET /stock/te%20a", "", 404, "sku_not_found"),
+        receipt("{}", "field_missing"),
+        receipt(r#"{"quantity":"1"}"#, "field_wrong_type"),
+        receipt(r#"{"quantity":1.5}"#, "quantity_malformed"),
+        receipt(r#"{"quantity":0}"#, "quantity_not_positive"),
+        receipt(r#"{"quantity":99999999999}"#, "quantity_too_large"),
+        case("POST /stock/tea/receipts", r#"{"quantity":1}"#, 404, "sku_not_found"),
+        case("POST /stock/te%20a/receipts", r#"{"quantity":1}"#, 404, "sku_not_found"),
+        Case { code: "idempotency_key_missing", ..without_key },
+        slot("{}", "field_missing"),
+        slot(r#"{"capacity":"5"}"#, "field_wrong_type"),
+        slot(r#"{"capacity":-1}"#, "capacity_malformed"),
+        slot(r#"{"capacity":4294967296}"#, "capacity_malformed"),
+        slot(r#"{"capacity":5,"from":null}"#, "field_wrong_type"),
+        slot(r#"{"capacity":5,"from":"tomorrow"}"#, "time_malformed"),
+        slot(r#"{"capacity":5,"from":"2026-11-24T13:00:00"}"#, "time_malformed"),
+        slot(r#"{"capacity":5,"to":"2026-11-24T13:00:00.0001Z"}"#, "time_malformed"),
+        slot(r#"{"capacity":5,"from":"2026-11-24T13:00:00Z","to":"2026-11-24T14:00:00+01:00"}"#, "slot_times_reversed"),
+        case("PUT /slots/at%20noon", r#"{"capacity":5}"#, 422, "slot_id_malformed"),
+        case("POST /deliveries/none/accept", "", 404, "order_not_found"),
+        case("GET /stock?page=2", "", 400, "parameter_unknown"),
+        case("GET /slots?limit=0", "", 400, "limit_malformed"),
+    ];
+    for call in ["PUT /stock/tea", "POST /stock/tea/receipts", "PUT /slots/noon", "POST /deliveries/none/accept"] {
+        cases.push(Case { scopes: "operator refunds", ..case(call, "{}", 403, "scope_missing") });
+    }
     cases
 }
 
@@ -119,7 +218,7 @@ async fn each_wrong_request_is_refused_by_name_and_changes_nothing() {
     for case in cases() {
         let (method, path) = case.call.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
-        request = request.header("x-user-id", "alice");
+        request = request.header("x-user-id", "alice").header("x-user-scopes", case.scopes);
         if let Some(key) = case.key {
             request = request.header("idempotency-key", key);
         }
@@ -156,13 +255,23 @@ async fn the_table_of_refusals_is_complete() {
     let elsewhere = [
         "key_used_for_another_request",
         "balance_too_large",
+        "slot_unknown",
+        "slot_has_begun",
+        "stock_too_large",
+        "capacity_below_booked",
+        "too_late_to_cancel",
+        "not_awaiting_delivery",
+        "slot_has_room",
         "unauthorized",
         "try_again",
         "outcome_unknown",
         "internal_error",
     ];
-    let known: BTreeSet<&str> =
-        platform::http::Problem::OF_REQUESTS.iter().map(|(code, _)| *code).chain(support::answered()).collect();
+    let known: BTreeSet<&str> = platform::http::Problem::OF_REQUESTS
+        .iter()
+        .map(|(code, _)| *code)
+        .chain(domain::Refusal::CODES.iter().copied())
+        .collect();
     let covered: BTreeSet<&str> = tried.iter().copied().chain(elsewhere).collect();
     assert_eq!(covered, known);
 }
@@ -185,7 +294,15 @@ async fn a_balance_beyond_counting_is_refused_and_stays() {
 #[tokio::test(start_paused = true)]
 async fn who_is_not_signed_in_is_told_so() {
     let system = system();
-    for call in ["GET /account", "POST /orders", "GET /orders/x", "GET /notifications"] {
+    for call in [
+        "GET /account",
+        "POST /orders",
+        "GET /orders/x",
+        "GET /notifications",
+        "GET /stock",
+        "PUT /slots/x",
+        "GET /slots",
+    ] {
         let (method, path) = call.split_once(' ').unwrap();
         let request = Request::builder().method(method).uri(path).header("host", "localhost");
         let answer = Answer::from(system.call(request.body(Bytes::new()).unwrap()).await);

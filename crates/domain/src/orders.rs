@@ -3,6 +3,8 @@
 //! back. The order is its own idempotency record and its own inbox: whatever arrives late, twice or out of order finds it
 //! past that step and is done.
 
+mod asked;
+pub mod awaited;
 mod delivery;
 mod reservation;
 mod undoing;
@@ -20,6 +22,7 @@ use crate::slots::Slot;
 use crate::text::Description;
 use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
 
+pub use asked::Asked;
 pub use delivery::accept;
 pub use undoing::cancel;
 
@@ -326,6 +329,13 @@ impl Order {
     /// Where its goods are to be handed over.
     pub fn slot(&self) -> SlotId {
         self.slot.unwrap_or_else(SlotId::standard)
+    }
+
+    /// Everything that it may take or give back from where it stands, so that one read brings it all.
+    pub fn ways(&self) -> impl Iterator<Item = Key> {
+        let slot = self.plan.contains(&Step::Delivery).then(|| self.slot());
+        let parked = self.parked.map(|resource| self.waiting_key(resource));
+        ways(self.customer, &self.skus(), slot).chain(parked).collect::<Vec<_>>().into_iter()
     }
 
     pub fn skus(&self) -> Vec<Sku> {

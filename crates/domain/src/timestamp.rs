@@ -13,6 +13,9 @@ use crate::Refusal;
 const FORMAT: &[FormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+/// 9999-12-31T23:59:59.999Z
+const LAST: i64 = 253_402_300_799_999;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -56,7 +59,8 @@ impl Timestamp {
             return Err(Refusal::TimeMalformed);
         }
         let millis = i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).map_err(|_| Refusal::TimeMalformed)?;
-        if millis < 0 { Err(Refusal::TimeMalformed) } else { Ok(Self(millis)) }
+        // What is beyond the year 9999 in UTC could not be shown as it is read.
+        if (0..=LAST).contains(&millis) { Ok(Self(millis)) } else { Err(Refusal::TimeMalformed) }
     }
 
     #[must_use]
@@ -119,8 +123,16 @@ mod tests {
         for same in ["2026-11-21T05:53:03.007Z", "2026-11-21T07:53:03.007+02:00", "2026-11-21T05:53:03.007000Z"] {
             assert_eq!(Timestamp::parse(same), Ok(moment), "{same}");
         }
-        for wrong in ["", "2026-11-21", "2026-11-21T05:53:03", "2026-11-21T05:53:03.0071Z", "1969-12-31T23:59:59Z", "1"]
-        {
+        assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999Z").unwrap().to_string(), "9999-12-31T23:59:59.999Z");
+        for wrong in [
+            "",
+            "2026-11-21",
+            "2026-11-21T05:53:03",
+            "2026-11-21T05:53:03.0071Z",
+            "1969-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-00:01",
+            "1",
+        ] {
             assert_eq!(Timestamp::parse(wrong), Err(Refusal::TimeMalformed), "{wrong}");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,19 +18,19 @@ use serde_json::{Map, Value, json};
 use super::busy::{self, Busy};
 use super::description::{Ask, Description, Operation, Told};
 use super::examples::STORY;
-use super::{CURRENCIES, support, system_in};
+use super::{CURRENCIES, goods, support, system_in};
 
 /// What cannot be had in one process: it knows no throttling.
 const NEVER_HERE: [&str; 1] = ["Too Many Requests"];
 
-struct Tour {
-    currency: &'static str,
-    description: Description,
+pub(crate) struct Tour {
+    pub(crate) currency: &'static str,
+    pub(crate) description: Description,
     seen: BTreeSet<Told>,
 }
 
 impl Tour {
-    async fn call(&mut self, system: &System, operation: &Operation, ask: Ask) -> Told {
+    pub(crate) async fn call(&mut self, system: &System, operation: &Operation, ask: Ask) -> Told {
         self.judge(operation, &system.call(ask.http()).await)
     }
 
@@ -40,7 +41,7 @@ impl Tour {
     }
 
     /// A request that has nothing wrong with it, under a key of its own.
-    fn right(&self, operation: &Operation, key: &str) -> Ask {
+    pub(crate) fn right(&self, operation: &Operation, key: &str) -> Ask {
         let (_, example, _) = STORY.iter().find(|(id, ..)| *id == operation.id).unwrap_or(&("", "", 200));
         let ask = self.description.request(operation, example);
         if ask.headers.contains_key("idempotency-key") { ask.header("idempotency-key", key) } else { ask }
@@ -56,7 +57,18 @@ impl Tour {
 fn wrong(ask: Ask, what: &str) -> Option<Ask> {
     let with = |fields: &str| ask.clone().body(body_with(&ask, fields));
     let query = |query: &str| Ask { query: vec![query.to_owned()], ..ask.clone() };
-    let amount = |amount: &str| ask.clone().body(format!(r#"{{"amount":{amount}}}"#));
+    let is_of_product = ask.path.starts_with("/stock");
+    let amount = |amount: &str| {
+        let amount = if is_of_product {
+            format!(r#"{{"name":"Tea","price":{amount}}}"#)
+        } else {
+            format!(r#"{{"amount":{amount}}}"#)
+        };
+        ask.clone().body(amount)
+    };
+    if let Some(wrong) = goods::wrong(&ask, what) {
+        return Some(wrong);
+    }
     Some(match what {
         "idempotency_key_missing" => ask.without("idempotency-key"),
         "idempotency_key_malformed" => ask.header("idempotency-key", "two, keys"),
@@ -83,7 +95,7 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
         "if_unpaid_unknown" => with(r#""if_unpaid":"maybe""#),
         "parameter_unknown" => query("page=2"),
         "limit_malformed" => query("limit=0"),
-        "cursor_malformed" => query("cursor=b3JkZXI"),
+        "cursor_malformed" => query("cursor=YSBi"),
         "account_not_found" => ask.by("nobody"),
         "order_not_found" => ask.by("nobody"),
         "Bad Request" => ask.header("host", "no host"),
@@ -103,6 +115,9 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
 fn body_with(ask: &Ask, fields: &str) -> String {
     match ask.path.as_str() {
         "/accounts" => format!("{{{fields}}}"),
+        path if path.ends_with("/receipts") => format!(r#"{{"quantity":5,{fields}}}"#),
+        path if path.starts_with("/stock") => format!(r#"{{"name":"Tea","price":5,{fields}}}"#),
+        path if path.starts_with("/slots") => format!(r#"{{"capacity":5,{fields}}}"#),
         _ => format!(r#"{{"amount":5,{fields}}}"#),
     }
 }
@@ -122,6 +137,8 @@ async fn what_is_answered_is_described_and_what_is_described_is_answered() {
             }
         }
         what_depends_on_what_is_there(&mut tour, &system).await;
+        goods::what_depends_on_what_is_there(&mut tour, &system).await;
+        goods::a_courier_who_is_faster(&mut tour).await;
         a_table_that_is_busy(&mut tour, &operations).await;
         an_expired_token(&mut tour, &operations).await;
         a_table_that_does_not_answer(&mut tour, &operations).await;
@@ -171,13 +188,25 @@ async fn what_depends_on_what_is_there(tour: &mut Tour, system: &System) {
 /// A table that turns every write away. Whoever writes says so within the time limit, and not the gateway after it.
 async fn a_table_that_is_busy(tour: &mut Tour, operations: &[Operation]) {
     for why in busy::WHY {
+        let is_busy = Arc::new(AtomicBool::new(false));
         let system = support::system_with(|mut options| {
             options.parameters.insert("Currency".to_owned(), tour.currency.to_owned());
-            options.network = Arc::new(move |connector| platform::aws::shared(Busy { connector, why }));
+            let is_busy = Arc::clone(&is_busy);
+            options.network = Arc::new(move |connector| {
+                platform::aws::shared(Busy { connector, why, is_busy: Arc::clone(&is_busy) })
+            });
             options
         });
+        // What they write about is there, and orders that can still be moved.
+        for (id, name, _) in STORY.iter().filter(|(id, ..)| !["acceptDelivery", "cancelOrder"].contains(id)) {
+            let ask = tour.description.request(&tour.description.operation(id), name).by("alice");
+            assert!(system.call(ask.http()).await.status().is_success());
+            system.settled().await;
+        }
+        is_busy.store(true, Ordering::SeqCst);
         for operation in operations.iter().filter(|operation| tour.says(operation, "try_again")).collect::<Vec<_>>() {
-            let ask = tour.right(operation, "late").by("alice");
+            let ask = tour.right(operation, "late").by(if operation.id == "openAccount" { "bob" } else { "alice" });
+            let ask = goods::changed(ask);
             assert_eq!(tour.call(&system, operation, ask).await.2, "try_again", "{why}");
         }
     }

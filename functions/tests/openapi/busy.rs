@@ -1,5 +1,8 @@
-//! A network behind which the table reads, and turns every write away: for the sake of a rival's transaction, or because
+//! A network behind which the table reads, and from some moment on turns every write away: for the sake of a rival's transaction, or because
 //! there is too much to do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -16,12 +19,14 @@ pub(crate) const WHY: [&str; 2] = ["TransactionConflictException", "ThrottlingEx
 pub(crate) struct Busy {
     pub(crate) connector: Connector,
     pub(crate) why: &'static str,
+    pub(crate) is_busy: Arc<AtomicBool>,
 }
 
 impl HttpConnector for Busy {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let operation = request.headers().get("x-amz-target").unwrap_or_default();
-        if !operation.ends_with(".PutItem") && !operation.ends_with(".TransactWriteItems") {
+        let writes = operation.ends_with(".PutItem") || operation.ends_with(".TransactWriteItems");
+        if !writes || !self.is_busy.load(Ordering::SeqCst) {
             return self.connector.call(request);
         }
         let why = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{}","message":"not now"}}"#, self.why);

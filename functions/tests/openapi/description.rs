@@ -143,6 +143,11 @@ impl Description {
                 other => panic!("a parameter in {other}"),
             }
         }
+        let scopes = operation.content["security"][0]["token"].as_array().into_iter().flatten();
+        let scopes: Vec<&str> = scopes.filter_map(Value::as_str).collect();
+        if !scopes.is_empty() {
+            ask = ask.header("x-user-scopes", &scopes.join(" "));
+        }
         let body = &operation.content["requestBody"]["content"]["application/json"]["examples"][example]["value"];
         if !body.is_null() {
             ask.headers.insert("content-type".to_owned(), "application/json".to_owned());

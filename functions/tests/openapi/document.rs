@@ -8,7 +8,7 @@ use local_system::System;
 use serde_json::Value;
 
 use super::description::{Description, PROBLEM};
-use super::support::{answered, system};
+use super::support::system;
 use super::{CURRENCIES, system_in};
 
 /// Every part of the document that is a schema.
@@ -126,7 +126,7 @@ async fn the_description_and_the_code_name_the_same_errors() {
         }
     }
     let of_requests = platform::http::Problem::OF_REQUESTS.iter().map(|(code, _)| *code);
-    let known: BTreeSet<&str> = of_requests.chain(answered()).collect();
+    let known: BTreeSet<&str> = of_requests.chain(domain::Refusal::CODES.iter().copied()).collect();
     assert_eq!(described.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
     for (code, status) in platform::http::Problem::OF_REQUESTS {
         assert_eq!(described[*code], *status, "{code}");

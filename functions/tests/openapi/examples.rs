@@ -28,10 +28,27 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("getTimeline", "waits", 200),
     ("getTimeline", "cancelled", 200),
     ("listNotifications", "all", 200),
+    ("putProduct", "tea", 200),
+    ("putProduct", "pot", 200),
+    ("receiveStock", "tea", 201),
+    ("getProduct", "tea", 200),
+    ("listProducts", "first", 200),
+    ("listProducts", "rest", 200),
+    ("putSlot", "afternoon", 200),
+    ("listSlots", "all", 200),
+    ("placeOrder", "goods", 201),
+    ("placeOrder", "reserved", 201),
+    ("placeOrder", "unavailable", 201),
+    ("getOrder", "reserved", 200),
+    ("getTimeline", "reserved", 200),
+    ("getTimeline", "unavailable", 200),
+    ("acceptDelivery", "reserved", 200),
+    ("cancelOrder", "unavailable", 200),
+    ("getTimeline", "undone", 200),
 ];
 
 /// When something happened is not determined; that it is said in the same way is for the schema to see.
-const TIMES: [&str; 4] = ["created_at", "at", "since", "until"];
+const TIMES: [&str; 5] = ["created_at", "accepted_at", "at", "since", "until"];
 
 /// Takes the times out, so that the rest can be compared.
 fn without_times(value: &Value) -> Value {

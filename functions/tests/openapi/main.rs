@@ -8,6 +8,7 @@ mod busy;
 mod description;
 mod document;
 mod examples;
+mod goods;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;

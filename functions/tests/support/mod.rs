@@ -15,41 +15,6 @@ use serde_json::{Value, json};
 /// 2026-11-21T05:53:03Z
 pub(crate) const START_MS: i64 = 1_795_240_383_000;
 
-/// Refusals that no route answers with yet: those of stock, slots, couriers and cancels are to come, each with its codes.
-const UNANSWERED: &[&str] = &[
-    "sku_malformed",
-    "sku_not_found",
-    "sku_unknown",
-    "sku_twice",
-    "quantity_malformed",
-    "quantity_not_positive",
-    "quantity_too_large",
-    "stock_too_large",
-    "amount_or_lines",
-    "lines_empty",
-    "too_many_lines",
-    "only_with_lines",
-    "if_unavailable_unknown",
-    "if_undeliverable_unknown",
-    "name_length",
-    "name_has_control_characters",
-    "slot_id_malformed",
-    "slot_unknown",
-    "slot_has_begun",
-    "slot_times_reversed",
-    "time_malformed",
-    "capacity_malformed",
-    "capacity_below_booked",
-    "too_late_to_cancel",
-    "not_awaiting_delivery",
-    "slot_has_room",
-];
-
-/// The codes of all refusals that a route can answer with.
-pub(crate) fn answered() -> impl Iterator<Item = &'static str> {
-    domain::Refusal::CODES.iter().copied().filter(|code| !UNANSWERED.contains(code))
-}
-
 pub(crate) fn system() -> System {
     system_with(|options| options)
 }
@@ -126,10 +91,16 @@ impl From<Response<Bytes>> for Answer {
 pub(crate) struct User<'a> {
     pub(crate) system: &'a System,
     pub(crate) name: &'a str,
+    pub(crate) scopes: &'a str,
 }
 
 pub(crate) fn user<'a>(system: &'a System, name: &'a str) -> User<'a> {
-    User { system, name }
+    User { system, name, scopes: "" }
+}
+
+/// Who may do more than what is their own.
+pub(crate) fn user_with<'a>(system: &'a System, name: &'a str, scopes: &'a str) -> User<'a> {
+    User { system, name, scopes }
 }
 
 impl User<'_> {
@@ -142,9 +113,28 @@ impl User<'_> {
         let request = Request::post(path)
             .header("host", "localhost")
             .header("x-user-id", self.name)
+            .header("x-user-scopes", self.scopes)
             .header("content-type", "application/json")
             .header("idempotency-key", key);
         self.system.call(request.body(body.into()).unwrap()).await.into()
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let request = Request::put(path)
+            .header("host", "localhost")
+            .header("x-user-id", self.name)
+            .header("x-user-scopes", self.scopes)
+            .header("content-type", "application/json");
+        self.system.call(request.body(body.into()).unwrap()).await.into()
+    }
+
+    /// A call whose path says it all.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("x-user-id", self.name)
+            .header("x-user-scopes", self.scopes);
+        self.system.call(request.body(Bytes::new()).unwrap()).await.into()
     }
 
     pub(crate) async fn deposit(&self, key: &str, amount: &str) -> Answer {

@@ -52,6 +52,13 @@ pub mod context {
     pub const EXPIRES_AT: &str = "expires_at";
 }
 
+/// What a token may let its bearer do besides what is their own.
+pub mod scopes {
+    pub const STOCK: &str = "stock";
+    pub const SLOTS: &str = "slots";
+    pub const COURIER: &str = "courier";
+}
+
 impl Request {
     pub(crate) fn new(request: lambda_http::Request, now: Timestamp) -> Self {
         let context = request.request_context_ref();
@@ -87,6 +94,12 @@ impl Request {
     /// Who calls. A route that a stranger reaches is one that the template left open by mistake.
     pub fn caller(&self) -> Result<&Caller, Problem> {
         self.caller.as_ref().ok_or_else(Problem::unauthorized)
+    }
+
+    /// Who calls, if their token lets them do what takes this scope.
+    pub fn caller_with(&self, scope: &str) -> Result<&Caller, Problem> {
+        let caller = self.caller()?;
+        if caller.scopes.iter().any(|known| known == scope) { Ok(caller) } else { Err(Problem::scope_missing(scope)) }
     }
 
     pub fn path_parameter(&self, name: &str) -> &str {

@@ -28,6 +28,7 @@ macro_rules! problems {
 
 problems! {
     unauthorized() => 401 "unauthorized" "Sign in, or send a token that has not expired.";
+    scope_missing(scope: &str) => 403 "scope_missing" format!("This takes a token with the scope {scope:?}.");
     key_missing() => 400 "idempotency_key_missing" "Send an Idempotency-Key header; repeat the request with the same one.";
     key_malformed() => 400 "idempotency_key_malformed"
         "An Idempotency-Key is 1 to 255 visible ASCII characters without comma, semicolon, quote or backslash, bare or in double quotes.";
@@ -57,6 +58,16 @@ impl Problem {
 
     pub const fn code(&self) -> &'static str {
         self.code
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same, with where in the request it is.
+    #[must_use]
+    pub(super) fn at(self, place: &str) -> Self {
+        Self { detail: format!("{place}: {}", self.detail), ..self }
     }
 
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {

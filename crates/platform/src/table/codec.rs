@@ -26,6 +26,9 @@ pub(crate) type Attributes = HashMap<String, AttributeValue>;
 /// The newest format that this code writes and reads.
 pub(super) const FORMAT: u32 = 2;
 pub(super) const LOOK_SHARDS: u8 = 16;
+/// Partitions that list what there is of something.
+pub(super) const CATALOGUE: &str = "catalogue";
+pub(super) const SLOTS: &str = "slots";
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -67,11 +70,11 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::Waiting(resource, placed_at, order) => (queue(resource), place(*placed_at, order)),
         Key::Notification(customer, at, event) => (inbox(customer), format!("{}#{event}", at.sortable())),
         Key::Unreadable(id) => ("unreadable".to_owned(), id.to_string()),
-        Key::Product(sku) => ("catalogue".to_owned(), sku.to_string()),
+        Key::Product(sku) => (CATALOGUE.to_owned(), sku.to_string()),
         Key::Stock(sku) => (format!("sku#{sku}"), "stock".to_owned()),
         Key::Receipt(id) => twice(format!("receipt#{id}")),
         Key::Slot(id) => (format!("slot#{id}"), "slot".to_owned()),
-        Key::ListedSlot(id) => ("slots".to_owned(), id.to_string()),
+        Key::ListedSlot(id) => (SLOTS.to_owned(), id.to_string()),
     }
 }
 
@@ -131,11 +134,11 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
             Key::Notification(CustomerId::parse(id)?, Timestamp::from_sortable(at)?, EventId::parse(event)?)
         }
         "unreadable" => Key::Unreadable(UnreadableId::parse(sk)?),
-        "catalogue" => Key::Product(Sku::parse(sk).ok()?),
+        CATALOGUE => Key::Product(Sku::parse(sk).ok()?),
         "sku" => Key::Stock(Sku::parse(id).ok()?),
         "receipt" => Key::Receipt(ReceiptId::parse(id)?),
         "slot" => Key::Slot(SlotId::parse(id).ok()?),
-        "slots" => Key::ListedSlot(SlotId::parse(sk).ok()?),
+        SLOTS => Key::ListedSlot(SlotId::parse(sk).ok()?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)

@@ -5,9 +5,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use data_encoding::BASE64URL_NOPAD;
 use domain::accounts::Entry;
 use domain::books::{Kept, Key};
+use domain::goods::Product;
 use domain::ids::{CustomerId, OrderId};
 use domain::messages::{Cursor, Notification};
 use domain::orders::Resource;
+use domain::slots::ListedSlot;
 use domain::{Timestamp, planted};
 
 use super::codec::{self, Attributes, Stored, decode, parse_address};
@@ -35,6 +37,13 @@ impl Place {
     }
 }
 
+/// By sort key, in which direction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sorted {
+    FirstFirst,
+    LastFirst,
+}
+
 /// One of the parts that a table is read in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
@@ -59,7 +68,7 @@ impl Table {
     ) -> Result<Option<Page<Entry>>, ReadError> {
         let pk = codec::account(customer);
         let is_place = |sk: &str| matches!(parse_address(&pk, sk), Some(Key::Entry(..)));
-        self.newest_first(&pk, Some("entry#"), from, limit, is_place).await
+        self.listed(&pk, Some("entry#"), Sorted::LastFirst, from, limit, is_place).await
     }
 
     /// What a customer was told, newest first.
@@ -71,13 +80,26 @@ impl Table {
     ) -> Result<Option<Page<Notification>>, ReadError> {
         let pk = codec::inbox(customer);
         let is_place = |sk: &str| parse_address(&pk, sk).is_some();
-        self.newest_first(&pk, None, from, limit, is_place).await
+        self.listed(&pk, None, Sorted::LastFirst, from, limit, is_place).await
     }
 
-    async fn newest_first<T: Kept>(
+    /// What is sold, by sku.
+    pub async fn products(&self, from: Option<&Place>, limit: i32) -> Result<Option<Page<Product>>, ReadError> {
+        let is_place = |sk: &str| parse_address(codec::CATALOGUE, sk).is_some();
+        self.listed(codec::CATALOGUE, None, Sorted::FirstFirst, from, limit, is_place).await
+    }
+
+    /// Which slots there are, by id.
+    pub async fn slots(&self, from: Option<&Place>, limit: i32) -> Result<Option<Page<ListedSlot>>, ReadError> {
+        let is_place = |sk: &str| parse_address(codec::SLOTS, sk).is_some();
+        self.listed(codec::SLOTS, None, Sorted::FirstFirst, from, limit, is_place).await
+    }
+
+    async fn listed<T: Kept>(
         &self,
         pk: &str,
         prefix: Option<&str>,
+        sorted: Sorted,
         from: Option<&Place>,
         limit: i32,
         is_place: impl Fn(&str) -> bool,
@@ -87,7 +109,8 @@ impl Table {
         }
         let start =
             from.map(|place| Attributes::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(&place.0))]));
-        let mut query = self.partition(pk).scan_index_forward(false).consistent_read(true).limit(limit + 1);
+        let mut query = self.partition(pk).consistent_read(true).limit(limit + 1);
+        query = query.scan_index_forward(sorted == Sorted::FirstFirst);
         if let Some(prefix) = prefix {
             query = query
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
