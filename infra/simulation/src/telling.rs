@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::books::Item;
 use domain::events::Told;
-use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId};
+use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId, ReceiptId};
 use domain::orders::{CancelReason, Lack};
 use domain::promises::watch::Action;
 
@@ -83,6 +83,7 @@ impl Names {
         let (Some(customer), Some(parsed)) = (self.customers.get(name), IdempotencyKey::parse(key)) else { return };
         let called = format!("{name}-{key}");
         self.of.insert(OrderId::of(customer, &parsed).to_string(), called.clone());
+        self.of.insert(ReceiptId::of(customer, &parsed).to_string(), called.clone());
         self.of.insert(DepositId::of(customer, &parsed).to_string(), called);
     }
 
