@@ -197,6 +197,9 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
         ),
         Told::OrderStalled => ("stalled", "it could not be processed and is tried again".to_owned()),
         Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
+        Told::OrderQueued => {
+            ("queued", format!("many orders want slot {} at once; it is booked in its turn", order.slot()))
+        }
         Told::OrderBooked => ("booked", format!("it has a place in slot {}", order.slot())),
         Told::OrderAccepted { courier } => ("accepted", format!("courier {courier} took it")),
         Told::OrderCompleted => ("completed", "every step was taken".to_owned()),

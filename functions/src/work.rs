@@ -3,28 +3,28 @@
 
 use std::collections::BTreeSet;
 
-use domain::Timestamp;
 use domain::accounts::Account;
-use domain::books::{Books, Halt, Kept, Key};
+use domain::books::{Books, Draft, Halt, Kept, Key};
 use domain::events::EventId;
 use domain::goods::Stock;
-use domain::ids::OrderId;
+use domain::ids::{OrderId, SlotId};
 use domain::messages::{self, Cursor, Notification, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Order, Resource, Waiting};
-use domain::planted;
-use domain::slots::Slot;
 use domain::webhooks;
+use domain::{Terms, Timestamp, planted};
 use platform::queue::Delivery;
 use platform::runtime::Invocation;
-use platform::store::Needs;
+use platform::store::{Needs, Races};
 use platform::table::Stored;
 use platform::{App, Failure};
 
-/// Waiters that are served in one transaction: of plain orders at most three actions each, and the account's. Where those
-/// of goods come to more than fits, they are taken one by one.
-const WAITERS: i32 = 30;
+/// Waiters that are served in one transaction at most: of plain orders three actions each, and the account's. Where they
+/// come to more than fits, fewer are.
+const WAITERS: usize = 30;
 /// Attempts of one piece of work that lose every race before the order is given a rest.
 const ATTEMPTS: u32 = 20;
+/// Races over a slot that a decision loses before its order goes on without it.
+const RACES: u32 = 3;
 
 /// An order to advance, and the message that asked for it.
 #[derive(Clone, Debug)]
@@ -33,20 +33,31 @@ pub(crate) struct Errand {
     pub(crate) message: WorkMessage,
 }
 
-/// Advances orders in one transaction where that is possible, else one by one. Gives the places of those that must be
-/// delivered again.
+/// Advances orders in one transaction where that is possible, else in smaller ones, or one by one. Gives the places of
+/// those that must be delivered again.
 pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
-    if errands.len() > 1 {
-        match advance_together(app, errands).await {
-            Ok(()) => return Vec::new(),
-            Err(error) => tracing::info!(error = %error, orders = errands.len(), "a batch is taken one by one"),
-        }
-    }
     let mut failed = Vec::new();
-    for (place, errand) in errands.iter().enumerate() {
-        if let Err(error) = advance_or_stall(app, errand).await {
-            tracing::error!(error = %error, order = %errand.order, "order {} cannot be advanced", errand.order);
-            failed.push(place);
+    let mut rest = vec![0..errands.len()];
+    while let Some(places) = rest.pop() {
+        let some = &errands[places.clone()];
+        if let [errand] = some {
+            if let Err(error) = advance_or_stall(app, errand).await {
+                tracing::error!(error = %error, order = %errand.order, "order {} cannot be advanced", errand.order);
+                failed.push(places.start);
+            }
+            continue;
+        }
+        match advance_together(app, some).await {
+            Ok(()) => {}
+            Err(error @ Failure::TooLarge(_)) => {
+                tracing::info!(error = %error, orders = some.len(), "a batch is taken in halves");
+                let middle = places.start + some.len() / 2;
+                rest.extend([middle..places.end, places.start..middle]);
+            }
+            Err(error) => {
+                tracing::info!(error = %error, orders = some.len(), "a batch is taken one by one");
+                rest.extend(places.rev().map(|place| place..place + 1));
+            }
         }
     }
     failed
@@ -55,13 +66,30 @@ pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
 async fn advance_together(app: &App, errands: &[Errand]) -> Result<(), Failure> {
     let keys = errands.iter().flat_map(|errand| errand.message.needs());
     app.store
-        .decide(Needs::load(keys), |books, now| {
+        .decide_in_races(Needs::load(keys), |books, now, races| {
             for errand in errands {
-                books.decide(|draft| orders::advance(draft, errand.order, now, &app.config.terms))?;
+                books
+                    .decide(|draft| go_on(draft, errand.order, errand.message.slot(), now, &app.config.terms, races))?;
             }
             Ok(())
         })
         .await
+}
+
+/// Advances an order: all the way, or where rivals keep being faster about its slot, as far as that.
+fn go_on(
+    draft: &mut Draft<'_>,
+    order: OrderId,
+    slot: Option<SlotId>,
+    now: Timestamp,
+    terms: &Terms,
+    races: &Races,
+) -> Result<Advanced, Halt> {
+    if slot.is_some_and(|slot| races.lost_over(&Key::Slot(slot)) >= RACES) {
+        orders::advance_to_slot(draft, order, now, terms)
+    } else {
+        orders::advance(draft, order, now, terms)
+    }
 }
 
 async fn advance_or_stall(app: &App, errand: &Errand) -> Result<(), Failure> {
@@ -122,84 +150,94 @@ async fn stall(app: &App, order: OrderId) -> Result<(), Failure> {
         .map(drop)
 }
 
-/// Lets those go on that wait under a resource, oldest first, as far as the time allows; the rest is a message.
+/// Lets those go on that wait under a resource, oldest first, as far as the time allows; the rest is a message. Those who
+/// do not fit into one write, or of whom one cannot be decided on, are taken in smaller batches.
 pub(crate) async fn wake(app: &App, message: &WorkMessage, invocation: Invocation) -> Result<(), Failure> {
-    let Work::Wake { resource, after } = message.work.clone() else { return Ok(()) };
-    let mut after = after;
+    let Work::Wake { resource, mut after } = message.work.clone() else { return Ok(()) };
+    let (mut size, mut most) = (WAITERS, WAITERS);
+    let mut unmarked = None;
     loop {
-        let waiters = app.store.table().waiters(&resource, after.as_ref(), WAITERS).await?;
-        let orders: Vec<Waiting> =
-            waiters.iter().filter_map(|stored| Waiting::of_item(&stored.found.item).cloned()).collect();
-        let Some(last) = orders.last() else { return Ok(()) };
+        let limit = i32::try_from(size).unwrap_or(i32::MAX);
+        let waiters = app.store.table().waiters(&resource, after.as_ref(), limit).await?;
+        let orders: Vec<&Waiting> = waiters.iter().filter_map(|stored| Waiting::of_item(&stored.found.item)).collect();
+        let Some(last) = orders.last() else { break };
         let last = Cursor { placed_at: last.placed_at, order: last.order };
-        let ways = orders.iter().flat_map(Waiting::ways).chain([resource.key()]);
-        let keys: BTreeSet<Key> = orders.iter().map(|waiting| Key::Order(waiting.order)).chain(ways).collect();
-        let woken = app
-            .store
-            .decide(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now| {
-                for waiting in &orders {
-                    let advanced =
-                        books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))?;
-                    if planted!(WakeStopsAtFirst) && advanced != Advanced::Moved {
-                        break;
-                    }
-                }
-                Ok(anything_left(books, resource, now))
-            })
-            .await;
-        let left = match woken {
-            Ok(left) => left,
+        match wake_together(app, resource, &waiters, &orders).await {
+            Ok(false) => break,
+            Ok(true) => {}
             Err(Failure::Contended) if message.attempt < ATTEMPTS => {
-                return carry_on(app, resource, after, message.again()).await;
+                carry_on(app, resource, after, message.again()).await?;
+                break;
             }
             Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
-            Err(error) => {
-                tracing::error!(error = %error, "waiters are taken one by one");
-                wake_each(app, &orders, resource).await?;
-                true
+            Err(error) if orders.len() > 1 => {
+                tracing::info!(error = %error, orders = orders.len(), "waiters are taken in smaller batches");
+                size = orders.len().div_ceil(2);
+                if matches!(error, Failure::TooLarge(_)) {
+                    most = size;
+                }
+                continue;
             }
-        };
-        if !left || orders.len() < usize::try_from(WAITERS).unwrap_or_default() || planted!(WakeStopsAtThirty) {
-            return Ok(());
+            Err(error) => unmarked = mark(app, orders[0].order, error).await?.or(unmarked),
+        }
+        if waiters.len() < size || planted!(WakeStopsAtThirty) {
+            break;
         }
         after = Some(last);
+        size = (size * 2).min(most);
         if !invocation.has_time(app.now()) {
-            return carry_on(app, resource, after, WorkMessage { attempt: 0, ..message.clone() }).await;
-        }
-    }
-}
-
-/// Whoever fails is marked and the pass goes on. If somebody could be read and not even be marked, the wake comes again.
-async fn wake_each(app: &App, orders: &[Waiting], resource: Resource) -> Result<(), Failure> {
-    let mut unmarked = None;
-    for waiting in orders {
-        let keys = [Key::Order(waiting.order), resource.key(), waiting.key()].into_iter().chain(waiting.ways());
-        let woken = app
-            .store
-            .decide(Needs::load(keys), |books, now| {
-                books.decide(|draft| orders::advance(draft, waiting.order, now, &app.config.terms))
-            })
-            .await;
-        match done_or_stalled(app, waiting.order, woken).await {
-            Ok(()) => {}
-            Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => return Err(error),
-            // Those behind it are not to wait for it.
-            Err(error) => {
-                tracing::error!(error = %error, order = %waiting.order, "and cannot even be marked");
-                // What this release cannot read keeps its place and its time for the next look: it would stop every wake.
-                unmarked = Some(error).filter(|error| !matches!(error, Failure::Unreadable(_))).or(unmarked);
-            }
+            carry_on(app, resource, after, WorkMessage { attempt: 0, ..message.clone() }).await?;
+            break;
         }
     }
     unmarked.map_or(Ok(()), Err)
 }
 
-fn anything_left(books: &Books, resource: Resource, now: Timestamp) -> bool {
+/// Lets some go on in one transaction, and says whether there may be anything for those behind them.
+async fn wake_together(
+    app: &App,
+    resource: Resource,
+    waiters: &[Stored],
+    orders: &[&Waiting],
+) -> Result<bool, Failure> {
+    let ways = orders.iter().flat_map(|waiting| waiting.ways()).chain([resource.key()]);
+    let keys: BTreeSet<Key> = orders.iter().map(|waiting| Key::Order(waiting.order)).chain(ways).collect();
+    app.store
+        .decide_in_races(Needs::load(keys).and_found(waiters.iter().cloned()), |books, now, races| {
+            for waiting in orders {
+                let advanced =
+                    books.decide(|draft| go_on(draft, waiting.order, waiting.slot, now, &app.config.terms, races))?;
+                if planted!(WakeStopsAtFirst) && advanced != Advanced::Moved {
+                    break;
+                }
+            }
+            Ok(anything_left(books, resource))
+        })
+        .await
+}
+
+/// Whoever fails is marked and the pass goes on: those behind it are not to wait for it. What could be read and not even
+/// be marked is given back, so that the wake comes again.
+async fn mark(app: &App, order: OrderId, failure: Failure) -> Result<Option<Failure>, Failure> {
+    match done_or_stalled(app, order, Err::<(), _>(failure)).await {
+        Ok(()) => Ok(None),
+        Err(error @ (Failure::Unavailable(_) | Failure::Contended)) => Err(error),
+        Err(error) => {
+            tracing::error!(error = %error, order = %order, "and cannot even be marked");
+            // What this release cannot read keeps its place and its time for the next look: it would stop every wake.
+            Ok(Some(error).filter(|error| !matches!(error, Failure::Unreadable(_))))
+        }
+    }
+}
+
+/// Whether it makes sense to look at those behind. For a slot it always does: when its beginning moves, the waiting of
+/// everyone ends at another time, room or not.
+fn anything_left(books: &Books, resource: Resource) -> bool {
     let key = resource.key();
     match resource {
         Resource::Account(_) => books.peek::<Account>(&key).is_some_and(|account| !account.balance.is_zero()),
         Resource::Stock(_) => books.peek::<Stock>(&key).is_some_and(|stock| stock.on_hand > 0),
-        Resource::Slot(_) => books.peek::<Slot>(&key).is_some_and(|slot| slot.has_room(now)),
+        Resource::Slot(_) => true,
     }
 }
 

@@ -125,8 +125,8 @@ kept! {
 /// Why a decision ended without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// It looked at an item that was not loaded. Load it and decide again.
-    Needs(Key),
+    /// It looks at items that were not loaded. Load them and decide again.
+    Needs(Vec<Key>),
     Refused(Refusal),
 }
 
@@ -258,8 +258,16 @@ impl Draft<'_> {
 
     /// The item as it stands, without depending on it: what is done with it holds whatever becomes of it meanwhile.
     pub fn glance<T: Kept>(&self, key: Key) -> Result<Option<T>, Halt> {
-        let page = self.touched.get(&key).or_else(|| self.books.pages.get(&key)).ok_or(Halt::Needs(key))?;
+        let page = self.touched.get(&key).or_else(|| self.books.pages.get(&key)).ok_or_else(|| needs(key))?;
         Ok(page.now.as_ref().and_then(T::of_item).cloned())
+    }
+
+    /// Asks for everything at once that the decision is going to look at, so that one more read brings it. Nothing
+    /// depends on it yet.
+    pub fn foresee(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), Halt> {
+        let is_known = |key: &Key| self.touched.contains_key(key) || self.books.knows(key);
+        let missing: Vec<Key> = keys.into_iter().filter(|key| !is_known(key)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(Halt::Needs(missing)) }
     }
 
     /// Keeps the new state of an item that was looked at.
@@ -308,12 +316,16 @@ impl Draft<'_> {
         match self.touched.entry(key) {
             std::collections::btree_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                let page = self.books.pages.get(&key).ok_or(Halt::Needs(key))?;
+                let page = self.books.pages.get(&key).ok_or_else(|| needs(key))?;
                 let page = if planted!(BatchSeesPast) { Page::new(page.found.clone()) } else { page.clone() };
                 Ok(entry.insert(page))
             }
         }
     }
+}
+
+fn needs(key: Key) -> Halt {
+    Halt::Needs(vec![key])
 }
 
 #[cfg(test)]
@@ -335,7 +347,21 @@ mod tests {
     #[test]
     fn what_was_not_loaded_is_asked_for() {
         let key = account("alice").key();
-        assert_eq!(Books::default().decide(|draft| draft.get::<Account>(key)), Err(Halt::Needs(key)));
+        assert_eq!(Books::default().decide(|draft| draft.get::<Account>(key)), Err(needs(key)));
+    }
+
+    #[test]
+    fn what_is_foreseen_is_asked_for_at_once_as_far_as_it_is_not_known() {
+        let (alice, bob, carol) = (account("alice"), account("bob"), account("carol"));
+        let mut books = laid(&alice, 7);
+        let keys = [alice.key(), bob.key(), carol.key()];
+        assert_eq!(books.decide(|draft| draft.foresee(keys)), Err(Halt::Needs(vec![bob.key(), carol.key()])));
+        let foreseen = books.decide(|draft| {
+            draft.insert(bob.clone())?;
+            draft.foresee([alice.key(), bob.key()])
+        });
+        assert_eq!(foreseen, Ok(()), "what the draft itself brought is known to it");
+        assert_eq!(books.changes().len(), 1, "and nothing depends on what was only foreseen");
     }
 
     #[test]
@@ -367,7 +393,7 @@ mod tests {
                 draft.glance::<Account>(bob.key())
             })
         };
-        assert_eq!(glanced(&mut books), Err(Halt::Needs(bob.key())));
+        assert_eq!(glanced(&mut books), Err(needs(bob.key())));
         books.lay(bob.key(), Some(Found { item: bob.clone().into_item(), version: 3 }));
         assert_eq!(glanced(&mut books), Ok(Some(bob)));
         assert_eq!(books.changes().len(), 1, "only what was put");

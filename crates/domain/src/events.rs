@@ -44,6 +44,8 @@ pub enum Told {
     },
     /// Its goods are taken from the stock.
     OrderReserved,
+    /// Its slot is wanted by many at once: it is booked by a message of its own, in the group of the slot.
+    OrderQueued,
     /// It has a place in its slot.
     OrderBooked,
     /// A courier took it, whose slot had no room.

@@ -35,7 +35,8 @@ pub struct WorkMessage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Work {
-    /// Take the order as far as it can go, with everything that it may go on with, to be loaded at once.
+    /// Take the order as far as it can go, with everything that it may go on with, to be loaded at once. Without skus it
+    /// has no goods, or has them already.
     Advance {
         order: OrderId,
         customer: CustomerId,
@@ -56,14 +57,18 @@ pub struct Cursor {
 }
 
 impl WorkMessage {
-    /// What the work contends on most, so that two messages about it are rarely in flight together.
+    /// What the work contends on most, so that two messages about it are rarely in flight together: the first sku, the
+    /// slot of an order that has its goods, the account of one that is for none.
     pub fn group(&self) -> String {
         match &self.work {
-            Work::Advance { customer, skus, .. } => {
-                skus.first().map_or(Resource::Account(*customer), |sku| Resource::Stock(*sku)).to_string()
-            }
-            Work::Wake { resource, .. } => resource.to_string(),
+            Work::Advance { customer, skus, slot, .. } => match (skus.first(), slot) {
+                (Some(sku), _) => Resource::Stock(*sku),
+                (None, Some(slot)) => Resource::Slot(*slot),
+                (None, None) => Resource::Account(*customer),
+            },
+            Work::Wake { resource, .. } => *resource,
         }
+        .to_string()
     }
 
     /// What is to be loaded for it. Of those that a wake finds, each names its own.
@@ -73,6 +78,14 @@ impl WorkMessage {
                 std::iter::once(Key::Order(*order)).chain(orders::ways(*customer, skus, *slot)).collect()
             }
             Work::Wake { resource, .. } => vec![resource.key()],
+        }
+    }
+
+    /// The slot that an order is to be booked in, if it is for goods.
+    pub const fn slot(&self) -> Option<SlotId> {
+        match self.work {
+            Work::Advance { slot, .. } => slot,
+            Work::Wake { .. } => None,
         }
     }
 
@@ -271,6 +284,12 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
             let work = Work::Advance { order: order.id, customer: order.customer, skus, slot };
             messages.push(Message::Work(WorkMessage { work, event: id, attempt: 0 }));
             "order.placed"
+        }
+        Told::OrderQueued => {
+            let work =
+                Work::Advance { order: order.id, customer: order.customer, skus: Vec::new(), slot: Some(order.slot()) };
+            messages.push(Message::Work(WorkMessage { work, event: id, attempt: 0 }));
+            return;
         }
         Told::OrderPaid { .. } => "order.paid",
         Told::OrderWaiting { lacks: lack } => {

@@ -16,6 +16,7 @@ pub const fn is_told(told: &Told) -> bool {
         | Told::OrderCancelled { .. } => true,
         // That it is handed over is told as its completion, that its goods are back as its cancellation.
         Told::OrderPlaced
+        | Told::OrderQueued
         | Told::OrderBooked
         | Told::OrderAccepted { .. }
         | Told::OrderReleased
@@ -62,6 +63,7 @@ pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
         ),
         Told::OrderCancelled { reason } => ("cancelled", format!("Your order is cancelled: {}", why(order, *reason))),
         Told::OrderPlaced
+        | Told::OrderQueued
         | Told::OrderBooked
         | Told::OrderAccepted { .. }
         | Told::OrderReleased
@@ -147,6 +149,7 @@ mod tests {
             Told::OrderWaiting { lacks: Lack::Stock { sku: Sku::parse("tea").unwrap(), missing: 2 } },
             Told::OrderWaiting { lacks: Lack::Delivery },
             Told::OrderReserved,
+            Told::OrderQueued,
             Told::OrderBooked,
             Told::OrderAccepted { courier: customer },
             Told::OrderCompleted,

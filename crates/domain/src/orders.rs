@@ -257,8 +257,10 @@ pub fn ways(customer: CustomerId, skus: &[Sku], slot: Option<SlotId>) -> impl It
 }
 
 impl Waiting {
+    /// Everything that it may take when it is woken. Who waits for its slot has all the rest.
     pub fn ways(&self) -> impl Iterator<Item = Key> {
-        ways(self.customer, &self.skus, self.slot)
+        let goods = if matches!(self.resource, Resource::Slot(_)) { &[] } else { &self.skus[..] };
+        ways(self.customer, goods, self.slot)
     }
 }
 
@@ -361,6 +363,34 @@ impl Order {
         self.waiting_for = None;
         self.stalls = 0;
         Ok(())
+    }
+
+    /// The steps that it has not taken.
+    fn steps_left(&self) -> &[Step] {
+        let mut ends = (0..=self.plan.len()).map(|taken| &self.plan[taken..]);
+        ends.find(|left| OrderState::before(left) == self.state).unwrap_or_default()
+    }
+
+    fn place(&self) -> Option<Key> {
+        self.parked.map(|resource| self.waiting_key(resource))
+    }
+
+    /// All that it may look at on the way that is left to it.
+    fn ahead(&self) -> impl Iterator<Item = Key> {
+        let left = self.steps_left();
+        let account = left.contains(&Step::Payment).then_some(Key::Account(self.customer));
+        let goods = if left.contains(&Step::Stock) { &self.lines[..] } else { &[] };
+        let slot = left.contains(&Step::Delivery).then(|| Key::Slot(self.slot()));
+        let goods = goods.iter().map(|line| Key::Stock(line.sku));
+        self.place().into_iter().chain(account).chain(goods).chain(slot)
+    }
+
+    /// All that it gives back if it ends before it completes.
+    fn behind(&self) -> impl Iterator<Item = Key> {
+        let account = (!self.charged.is_zero()).then_some(Key::Account(self.customer));
+        let goods = if self.reserved { &self.lines[..] } else { &[] };
+        let goods = goods.iter().map(|line| Key::Stock(line.sku));
+        self.place().into_iter().chain(account).chain(goods)
     }
 
     /// Puts the order into the queue under a resource, out of the one that it may stand in.
@@ -541,9 +571,33 @@ pub enum Advanced {
 
 /// Takes an order as far as it can go now, and parks it before the first step that it cannot take.
 pub fn advance(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) -> Result<Advanced, Halt> {
+    go_on(draft, id, now, terms, Reach::AllTheWay)
+}
+
+/// The same for an order that keeps losing races for its slot: what it takes on the way there does not depend on the
+/// slot, and a message of its own goes on from there, in the slot's group. One that stands before its slot already has
+/// no other way.
+pub fn advance_to_slot(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms) -> Result<Advanced, Halt> {
+    go_on(draft, id, now, terms, Reach::ToItsSlot)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    AllTheWay,
+    ToItsSlot,
+}
+
+fn go_on(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms, reach: Reach) -> Result<Advanced, Halt> {
     let Some(mut order) = draft.get::<Order>(Key::Order(id))? else { return Ok(Advanced::Unknown) };
+    draft.foresee(order.ahead())?;
     let mut advanced = Advanced::Unchanged;
     while !order.state.has_ended() {
+        if order.state == OrderState::AwaitingDelivery && (advanced, reach) == (Advanced::Moved, Reach::ToItsSlot) {
+            // It waits for nothing, so it is not parked; in case that message is lost, it is looked at.
+            order.look_at = Some(now.after(FIRST_LOOK));
+            order.pass(draft, Told::OrderQueued, now)?;
+            return Ok(advanced);
+        }
         let stepped = match order.state {
             OrderState::AwaitingPayment => pay(draft, &mut order, now)?,
             OrderState::AwaitingStock => reservation::reserve(draft, &mut order, now)?,

@@ -4,11 +4,11 @@
 
 mod support;
 
-use domain::books::{Item, Key};
+use domain::books::{Books, Draft, Halt, Item, Key};
 use domain::goods::{self, Lines};
 use domain::ids::{OrderId, Sku};
 use domain::messages::Work;
-use domain::orders::{Goods, IfLacking, OrderState, Resource, Wanted, What};
+use domain::orders::{self, Advanced, Goods, IfLacking, OrderState, Resource, Wanted, What};
 use domain::{Amount, Millis, Outcome, Refusal, Timestamp};
 use proptest::prelude::*;
 use support::{Ledger, Policies, START, customer, key, sku};
@@ -447,6 +447,83 @@ fn the_largest_order_goes_and_is_undone_in_one_transaction_each() {
     assert!(largest.is_some_and(|actions| actions <= 100), "{largest:?} actions");
 }
 
+/// Races over a slot are lost at the slot alone: what an order takes on the way there does not depend on it.
+#[test]
+fn an_order_goes_on_without_its_slot_and_is_booked_by_a_message_in_the_slots_group() {
+    let mut ledger = Ledger::new();
+    ledger.product("tea", 300);
+    ledger.deposit("alice", "d1", 900).unwrap();
+    ledger.receive("r1", "tea", 3).unwrap();
+    ledger.put_slot("standard", 1, None, None).unwrap();
+    for name in ["k1", "k2"] {
+        ledger.place_goods("alice", name, &[("tea", 1)], Policies::default()).unwrap();
+        ledger.pass(Millis(1));
+    }
+    ledger.work.clear();
+    ledger.commits.clear();
+    assert_eq!(ledger.advance_to_slot(order_id("k1")), Advanced::Moved);
+    let order = ledger.order(order_id("k1"));
+    assert_eq!((order.state, order.parked, order.waiting_for), (OrderState::AwaitingDelivery, None, None));
+    assert_eq!(order.look_at, Some(ledger.now.after(Millis::minutes(2))), "in case the message is lost");
+    let slot = Key::Slot(domain::ids::SlotId::standard());
+    assert!(ledger.commits[0].iter().all(|action| action.key() != slot), "nothing of it depends on the slot");
+    let [work] = &ledger.work[..] else { panic!("{:?}", ledger.work) };
+    assert_eq!(work.group(), "slot#standard");
+    assert_eq!(work.needs(), [order.key(), Key::Account(customer("alice")), slot]);
+    assert_eq!(ledger.audit().findings, []);
+
+    // One that stands there already has no other way than through the slot, and who finds no room there is parked.
+    ledger.advance(order_id("k2"));
+    ledger.settle();
+    assert_eq!(ledger.order(order_id("k2")).state, OrderState::Completed);
+    let waits = ledger.order(order_id("k1"));
+    assert_eq!(waits.parked.map(|resource| resource.key()), Some(slot));
+    assert_eq!(ledger.advance_to_slot(order_id("k1")), Advanced::Unchanged);
+    ledger.put_slot("standard", 2, None, None).unwrap();
+    assert_eq!(ledger.advance_to_slot(order_id("k1")), Advanced::Moved);
+    assert_eq!(ledger.order(order_id("k1")).state, OrderState::Completed);
+    assert_eq!(ledger.last_told(order_id("k1")), "Your order was handed to delivery");
+}
+
+/// One read brings the order, where nobody knows what it is about; a second one all that it goes on with or gives back.
+#[test]
+fn what_an_order_wants_is_asked_for_at_once() {
+    let mut ledger = Ledger::new();
+    for name in ["tea", "pot", "cup"] {
+        ledger.product(name, 100);
+        ledger.receive(name, name, 1).unwrap();
+    }
+    ledger.deposit("alice", "d1", 300).unwrap();
+    ledger.place_goods("alice", "k1", &[("tea", 1), ("pot", 1), ("cup", 1)], Policies::default()).unwrap();
+    let (id, now, terms) = (order_id("k1"), ledger.now, ledger.terms.clone());
+    let loads = |ledger: &Ledger, decide: &dyn Fn(&mut Draft<'_>) -> Result<(), Halt>| {
+        let mut books = Books::default();
+        let mut loads = Vec::new();
+        loop {
+            match books.decide(decide) {
+                Ok(()) => return loads,
+                Err(Halt::Needs(keys)) => {
+                    keys.iter().for_each(|key| books.lay(*key, ledger.found(key)));
+                    loads.push(keys.len());
+                }
+                Err(Halt::Refused(refusal)) => panic!("{refusal}"),
+            }
+        }
+    };
+    let advance = |draft: &mut Draft<'_>| orders::advance(draft, id, now, &terms).map(drop);
+    let cancel = |draft: &mut Draft<'_>| orders::cancel(draft, id, &customer("alice"), now).map(drop);
+    assert_eq!(loads(&ledger, &advance), [1, 5], "the order; then account, three stocks and slot");
+    assert_eq!(loads(&ledger, &cancel), [1], "it has nothing to give back");
+    ledger.settle();
+    assert_eq!(loads(&ledger, &advance), [1, 2], "then its place in the queue and the slot");
+    assert_eq!(loads(&ledger, &cancel), [1, 5], "then its place, account and three stocks");
+    let accept = |draft: &mut Draft<'_>| orders::accept(draft, id, customer("courier"), now).map(drop);
+    assert_eq!(loads(&ledger, &accept), [1, 2]);
+    let due = ledger.order(id).look_at.unwrap();
+    let look = |draft: &mut Draft<'_>| orders::look(draft, id, due, &terms).map(drop);
+    assert_eq!(loads(&ledger, &look), [1, 2, 4], "what it gives back only where it ends");
+}
+
 /// What can happen in a shop.
 #[derive(Clone, Debug)]
 enum Happening {
@@ -456,6 +533,7 @@ enum Happening {
     Slot { slot: &'static str, more: u32, begins: Option<i64> },
     Together { orders: Vec<usize> },
     Work { place: usize },
+    ToSlot { order: usize },
     Cancel { order: usize },
     Accept { order: usize },
     Look { order: usize },
@@ -490,6 +568,7 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(slot, more, begins)| Happening::Slot { slot, more, begins }),
         4 => prop::collection::vec(order(), 1..5).prop_map(|orders| Happening::Together { orders }),
         6 => (0..9_usize).prop_map(|place| Happening::Work { place }),
+        2 => order().prop_map(|order| Happening::ToSlot { order }),
         1 => order().prop_map(|order| Happening::Cancel { order }),
         1 => order().prop_map(|order| Happening::Accept { order }),
         1 => order().prop_map(|order| Happening::Look { order }),
@@ -526,6 +605,7 @@ fn happen(ledger: &mut Ledger, happening: Happening) {
             }
         }
         Happening::Work { .. } => {}
+        Happening::ToSlot { order } => _ = ledger.advance_to_slot(id(order)),
         Happening::Cancel { order } => _ = ledger.cancel("alice", id(order)),
         Happening::Accept { order } => _ = ledger.accept("courier", id(order)),
         Happening::Look { order } if is_there(ledger, order) => _ = ledger.look(id(order)),

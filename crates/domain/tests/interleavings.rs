@@ -3,7 +3,8 @@
 //! nothing is left to do, everything is held against the promises.
 //!
 //! What is told to wake is done at once or any time later, one waiter at a time, and anything may happen in between. An
-//! order may be advanced at any moment, asked or not, as when a message comes late or twice.
+//! order may be advanced at any moment, asked or not, as when a message comes late or twice, and each time all the way or
+//! only as far as its slot.
 
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
@@ -164,6 +165,7 @@ impl World {
         }
         for order in ids() {
             next.extend(self.decided(|draft| orders::advance(draft, order, now, terms)).unwrap());
+            next.extend(self.decided(|draft| orders::advance_to_slot(draft, order, now, terms)).unwrap());
             next.extend(self.decided(|draft| orders::look(draft, order, now, terms)).unwrap());
         }
         for place in 0..self.left.len() {

@@ -24,7 +24,7 @@ const TRIES: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE_MS: u64 = 8;
 const LONGEST_PAUSE_MS: u64 = 400;
-/// Items that a decision may ask for beyond those that it was given. More is a decision that goes in circles.
+/// How often a decision may ask for more than it was given. More often is a decision that goes in circles.
 const FURTHER_LOADS: usize = 400;
 
 #[derive(Clone)]
@@ -117,6 +117,22 @@ impl Needs {
     }
 }
 
+/// How often a decision was turned away over each item, for a change that a rival made or was making.
+#[derive(Clone, Debug, Default)]
+pub struct Races(BTreeMap<Key, u32>);
+
+impl Races {
+    pub fn lost_over(&self, key: &Key) -> u32 {
+        self.0.get(key).copied().unwrap_or_default()
+    }
+
+    fn lose<'a>(&mut self, over: impl IntoIterator<Item = &'a Key>) {
+        for key in over {
+            *self.0.entry(*key).or_default() += 1;
+        }
+    }
+}
+
 impl Store {
     pub fn new(table: Table, clock: Clock, seed: u64) -> Self {
         Self { table, clock, chance: std::sync::Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))) }
@@ -136,6 +152,16 @@ impl Store {
         needs: Needs,
         decide: impl Fn(&mut Books, Timestamp) -> Result<T, Halt>,
     ) -> Result<T, Failure> {
+        self.decide_in_races(needs, |books, now, _| decide(books, now)).await
+    }
+
+    /// The same for a decision that falls out otherwise where it has lost races before.
+    pub async fn decide_in_races<T>(
+        &self,
+        needs: Needs,
+        decide: impl Fn(&mut Books, Timestamp, &Races) -> Result<T, Halt>,
+    ) -> Result<T, Failure> {
+        let mut races = Races::default();
         let began = Instant::now();
         let mut known: BTreeMap<Key, Option<Stored>> = self.table.load(&needs.load).await?;
         known.extend(needs.presumed_absent.into_iter().map(|key| (key, None)));
@@ -144,7 +170,7 @@ impl Store {
         let mut unanswered = None;
         let mut attempt = 0;
         while attempt < TRIES && (attempt == 0 || began.elapsed() < PATIENCE) {
-            let (books, answer) = self.try_decide(&mut known, &decide).await?;
+            let (books, answer) = self.try_decide(&mut known, |books, now| decide(books, now, &races)).await?;
             let changes = books.changes();
             let commit = self.fresh_id();
             let committed = self.table.commit(&changes, &commit).await?;
@@ -153,6 +179,7 @@ impl Store {
                 Committed::Yes => return Ok(answer),
                 Committed::Lost(found) => {
                     tried.push((commit, answer));
+                    races.lose(found.keys());
                     if !planted!(LostRaceStale) {
                         known.extend(found);
                     }
@@ -161,7 +188,8 @@ impl Store {
                     }
                     tracing::debug!(attempt, "a rival was faster; deciding again");
                 }
-                Committed::Busy(why) => {
+                Committed::Busy { why, over } => {
+                    races.lose(&over);
                     tracing::debug!(attempt, why, "turned away; trying again");
                 }
                 Committed::Unknown(_) if planted!(UnknownIsDone) => return Ok(answer),
@@ -186,7 +214,7 @@ impl Store {
     async fn try_decide<T>(
         &self,
         known: &mut BTreeMap<Key, Option<Stored>>,
-        decide: &impl Fn(&mut Books, Timestamp) -> Result<T, Halt>,
+        decide: impl Fn(&mut Books, Timestamp) -> Result<T, Halt>,
     ) -> Result<(Books, T), Failure> {
         let now = self.clock.now();
         for _ in 0..FURTHER_LOADS {
@@ -197,7 +225,7 @@ impl Store {
             match decide(&mut books, now) {
                 Ok(answer) => return Ok((books, answer)),
                 Err(Halt::Refused(refusal)) => return Err(Failure::Refused(refusal)),
-                Err(Halt::Needs(key)) => known.extend(self.table.load(&[key]).await?),
+                Err(Halt::Needs(keys)) => known.extend(self.table.load(&keys).await?),
             }
         }
         Err(Failure::Broken("a decision asks for ever more items".to_owned()))

@@ -153,7 +153,11 @@ async fn every_cancellation_reason_is_read_by_its_place() {
         ("ProvisionedThroughputExceeded", "too much load"),
     ] {
         let outcome = cancelled(json!([none, { "Code": code }])).await.unwrap();
-        assert!(matches!(outcome, Committed::Busy(said) if said == why), "{code}: {outcome:?}");
+        let rivals = if code == "TransactionConflict" { vec![second] } else { Vec::new() };
+        assert!(
+            matches!(&outcome, Committed::Busy { why: said, over } if *said == why && *over == rivals),
+            "{code}: {outcome:?}"
+        );
     }
     let wrong = cancelled(json!([none, { "Code": "ValidationError", "Message": "too large" }])).await;
     assert!(matches!(wrong, Err(CommitError::Refused(said)) if said.contains("too large")));
@@ -165,7 +169,7 @@ async fn every_cancellation_reason_is_read_by_its_place() {
 #[tokio::test(start_paused = true)]
 async fn an_error_is_busy_wrong_or_unknown_and_never_the_other() {
     let kind = |outcome: Result<Committed, CommitError>| match outcome {
-        Ok(Committed::Busy(_)) => "busy",
+        Ok(Committed::Busy { .. }) => "busy",
         Ok(Committed::Unknown(_)) => "unknown",
         Ok(Committed::Yes) => "yes",
         Ok(Committed::Lost(_)) => "lost",

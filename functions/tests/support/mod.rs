@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+pub(crate) mod shop;
+
 use bytes::Bytes;
 use http::{Request, Response};
 use local_cloud::{Clock, Options as CloudOptions, Storage};

@@ -6,14 +6,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use domain::Outcome;
 use domain::ids::OrderId;
-use domain::orders::{OrderState, What};
+use domain::orders::{OrderState, Resource, What};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ensure};
+use crate::goods::{self, Plan};
 use crate::item::KILOBYTE;
 use crate::meter::Counted;
-use crate::scene::Scene;
+use crate::scene::{CUSTOMER, Scene};
 
 const PRICE: &str = "12.50";
 const PLENTY: &str = "10000.00";
@@ -183,6 +185,29 @@ async fn measure_all() -> Result<Report, Error> {
     bench.row("wake that finds too little", 0, 2, wake_in_vain).await?;
     // The write, and before it whether there is an endpoint.
     bench.row("a notification", 1, 2, notify).await?;
+
+    bench.row("place an order of goods", 3, 2, place_goods).await?;
+    bench.row("advance goods all the way", 11, 2, advance_goods).await?;
+    // Stock and slot once, 4; for each order its account, its entry, itself, 2 each, and its index entry, 1.
+    bench.row_of(10, "ten orders of goods, of one sku and slot, in a batch", 74, 2, advance_ten_goods).await?;
+    bench.row("park for stock", 8, 2, park_for_stock).await?;
+    bench.row("wake one waiter for stock, all the way", 13, 3, wake_for_stock).await?;
+
+    bench.unbudgeted("pay, and park for stock", pay_and_park).await?;
+    bench.unbudgeted("pay and reserve, and park for a courier", park_for_courier).await?;
+    bench.unbudgeted("wake one who has paid", wake_paid).await?;
+    bench.unbudgeted("wake one for a courier", wake_for_courier).await?;
+    bench.unbudgeted("wake for stock that finds too little", wake_for_stock_in_vain).await?;
+    bench.unbudgeted("cancel an order of goods that waits for money", cancel_unpaid_goods).await?;
+    bench.unbudgeted("cancel one that has paid and waits for stock", cancel_paid_goods).await?;
+    bench.unbudgeted("cancel one that waits for a courier", cancel_reserved_goods).await?;
+    bench.unbudgeted("a courier accepts an order", accept_order).await?;
+    bench.unbudgeted("sweep, one order of goods whose message was lost", sweep_lost_goods).await?;
+    bench.unbudgeted("put a product", put_product).await?;
+    bench.unbudgeted("take stock in", receive).await?;
+    bench.unbudgeted("replay of a receipt", receive_again).await?;
+    bench.unbudgeted("open a slot", open_slot).await?;
+    bench.unbudgeted("raise a slot", raise_slot).await?;
 
     bench.unbudgeted("open an account", open_account).await?;
     bench.unbudgeted("open it again", open_account_again).await?;
@@ -479,6 +504,179 @@ async fn sweep(scene: &Scene, due: u32) -> Result<Counted, Error> {
     let (counted, answer) = scene.measure(scene.run("Sweep", json!({}))).await?;
     ensure(answer["looked"] == due, || format!("{due} orders were due, and the sweep answered {answer}"))?;
     Ok(counted)
+}
+
+async fn place_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 0).await?;
+    let (counted, order) = scene.measure(scene.place_goods(CUSTOMER, "order", Plan::PayFirst)).await?;
+    scene.expect_state(order, OrderState::AwaitingPayment).await?;
+    Ok(counted)
+}
+
+/// Takes an order as far as it goes, and counts what that costs.
+async fn advance_one(scene: &Scene, plan: Plan, state: OrderState) -> Result<(Counted, OrderId), Error> {
+    let order = scene.place_goods(CUSTOMER, "order", plan).await?;
+    let work = scene.placed(&[order]).await?;
+    let (counted, _) = scene.measure(scene.run("AdvanceOrders", work)).await?;
+    scene.expect_state(order, state).await?;
+    Ok((counted, order))
+}
+
+async fn advance_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    Ok(advance_one(scene, Plan::PayFirst, OrderState::Completed).await?.0)
+}
+
+async fn advance_ten_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(10, 10).await?;
+    let mut orders = Vec::new();
+    for number in 0..10 {
+        let customer = format!("customer-{number}");
+        scene.deposit_of(&customer, PLENTY).await?;
+        orders.push(scene.place_goods(&customer, "order", Plan::PayFirst).await?);
+    }
+    let work = scene.placed(&orders).await?;
+    let (counted, _) = scene.measure(scene.run("AdvanceOrders", work)).await?;
+    for order in orders {
+        scene.expect_state(order, OrderState::Completed).await?;
+    }
+    Ok(counted)
+}
+
+async fn park_for_stock(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    Ok(advance_one(scene, Plan::ReserveFirst, OrderState::AwaitingStock).await?.0)
+}
+
+async fn pay_and_park(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    Ok(advance_one(scene, Plan::PayFirst, OrderState::AwaitingStock).await?.0)
+}
+
+async fn park_for_courier(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    Ok(advance_one(scene, Plan::PayFirst, OrderState::AwaitingDelivery).await?.0)
+}
+
+/// Lets those go on who wait for more of something, and counts what that costs.
+async fn woken(scene: &Scene, resource: Resource, order: OrderId, state: OrderState) -> Result<Counted, Error> {
+    let work = scene.more_of(resource).await?;
+    let (counted, _) = scene.measure(scene.run("AdvanceOrders", work)).await?;
+    scene.expect_state(order, state).await?;
+    Ok(counted)
+}
+
+async fn wake_for_stock(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::ReserveFirst, OrderState::AwaitingStock).await?;
+    scene.receive("more", 5).await?;
+    woken(scene, goods::stock(), order, OrderState::Completed).await
+}
+
+async fn wake_paid(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingStock).await?;
+    scene.receive("more", 5).await?;
+    woken(scene, goods::stock(), order, OrderState::Completed).await
+}
+
+async fn wake_for_courier(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingDelivery).await?;
+    scene.open_slot(5).await?;
+    woken(scene, goods::slot(), order, OrderState::Completed).await
+}
+
+/// The wake comes when what it tells of has gone to somebody else.
+async fn wake_for_stock_in_vain(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingStock).await?;
+    scene.receive("more", 1).await?;
+    let work = scene.more_of(goods::stock()).await?;
+    let rival = scene.place_goods(CUSTOMER, "rival", Plan::ReserveFirst).await?;
+    let taken = scene.placed(&[rival]).await?;
+    scene.run("AdvanceOrders", taken).await?;
+    let (counted, _) = scene.measure(scene.run("AdvanceOrders", work)).await?;
+    scene.expect_state(order, OrderState::AwaitingStock).await?;
+    Ok(counted)
+}
+
+async fn cancelled(scene: &Scene, order: OrderId) -> Result<Counted, Error> {
+    let (counted, ()) = scene.measure(scene.cancel(order)).await?;
+    scene.expect_state(order, OrderState::Cancelled).await?;
+    Ok(counted)
+}
+
+async fn cancel_unpaid_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 5).await?;
+    scene.deposit("deposit", TOO_LITTLE).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingPayment).await?;
+    cancelled(scene, order).await
+}
+
+async fn cancel_paid_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(0, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingStock).await?;
+    cancelled(scene, order).await
+}
+
+async fn cancel_reserved_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingDelivery).await?;
+    cancelled(scene, order).await
+}
+
+async fn accept_order(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, order) = advance_one(scene, Plan::PayFirst, OrderState::AwaitingDelivery).await?;
+    let (counted, ()) = scene.measure(scene.accept(order)).await?;
+    scene.expect_state(order, OrderState::Completed).await?;
+    Ok(counted)
+}
+
+async fn sweep_lost_goods(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 5).await?;
+    scene.deposit("deposit", PLENTY).await?;
+    let order = scene.place_goods(CUSTOMER, "order", Plan::PayFirst).await?;
+    scene.pass(0, 3).await;
+    let counted = sweep(scene, 1).await?;
+    scene.expect_state(order, OrderState::Completed).await?;
+    Ok(counted)
+}
+
+async fn put_product(scene: &Scene) -> Result<Counted, Error> {
+    Ok(scene.measure(scene.put_product()).await?.0)
+}
+
+async fn receive(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    Ok(scene.measure(scene.receive("more", 5)).await?.0)
+}
+
+async fn receive_again(scene: &Scene) -> Result<Counted, Error> {
+    scene.shop(5, 0).await?;
+    let (counted, again) = scene.measure(scene.receive("first", 5)).await?;
+    ensure(matches!(again, Outcome::AlreadyDone(_)), || "a receipt was made twice".to_owned())?;
+    Ok(counted)
+}
+
+async fn open_slot(scene: &Scene) -> Result<Counted, Error> {
+    Ok(scene.measure(scene.open_slot(5)).await?.0)
+}
+
+async fn raise_slot(scene: &Scene) -> Result<Counted, Error> {
+    scene.open_slot(5).await?;
+    Ok(scene.measure(scene.open_slot(6)).await?.0)
 }
 
 /// A customer with eleven entries, ten orders and a notification for each.

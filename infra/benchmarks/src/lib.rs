@@ -7,6 +7,7 @@
 
 mod capacity;
 mod error;
+mod goods;
 mod item;
 mod latency;
 mod memory;

@@ -7,14 +7,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::Terms;
 use domain::books::{Kept, Key};
 use domain::ids::{CustomerId, OrderId};
 use domain::messages::{self, Message, Notification, WorkMessage};
-use domain::orders::{Order, OrderState};
+use domain::orders::{Order, OrderState, Resource};
 use domain::webhooks::{Answer, Reach};
 use http::Request;
 use local_cloud::{Clock, Storage};
 use local_system::{Network, Options, System};
+use platform::Store;
 use platform::outside::{Call, Outside, Post};
 use platform::runtime::BoxFuture;
 use serde_json::{Value, json};
@@ -26,7 +28,7 @@ use crate::meter::{Counted, Meter};
 /// 2027-01-15, 08:00 UTC.
 const START_MS: i64 = 1_800_000_000_000;
 const SEED: u64 = 1;
-const CUSTOMER: &str = "alice";
+pub(crate) const CUSTOMER: &str = "alice";
 /// As long as descriptions commonly are.
 const DESCRIPTION: &str = "Two tickets for the late show, row 7";
 
@@ -76,6 +78,11 @@ impl Scene {
         self.call("POST", "/deposits", Some(key), Some(json!({ "amount": amount }))).await
     }
 
+    /// So that several customers pay for theirs from an account each.
+    pub(crate) async fn deposit_of(&self, customer: &str, amount: &str) -> Result<Value, Error> {
+        self.call_as(customer, "POST", "/deposits", Some("deposit"), Some(json!({ "amount": amount }))).await
+    }
+
     /// Places an order that waits if it lacks money.
     pub(crate) async fn place(&self, key: &str, amount: &str) -> Result<OrderId, Error> {
         self.place_or(key, amount, "wait").await
@@ -93,7 +100,18 @@ impl Scene {
     }
 
     async fn call(&self, method: &str, path: &str, key: Option<&str>, body: Option<Value>) -> Result<Value, Error> {
-        let mut request = Request::builder().method(method).uri(path).header("x-user-id", CUSTOMER);
+        self.call_as(CUSTOMER, method, path, key, body).await
+    }
+
+    async fn call_as(
+        &self,
+        customer: &str,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<Value, Error> {
+        let mut request = Request::builder().method(method).uri(path).header("x-user-id", customer);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -124,8 +142,13 @@ impl Scene {
 
     /// The message that a deposit sends to `advance-orders`: there is more money.
     pub(crate) async fn deposited(&self) -> Result<Value, Error> {
-        let work = self.work_told_by(Key::Account(self.customer())).await?;
-        ensure(work.len() == 1, || format!("a deposit told {} pieces of work", work.len()))?;
+        self.more_of(Resource::Account(self.customer(CUSTOMER))).await
+    }
+
+    /// The message that the last commit of a resource sends to `advance-orders`: there is more of it.
+    pub(crate) async fn more_of(&self, resource: Resource) -> Result<Value, Error> {
+        let work = self.work_told_by(resource.key()).await?;
+        ensure(work.len() == 1, || format!("{resource} told {} pieces of work", work.len()))?;
         self.batch("AdvanceOrders", work.iter().map(|message| (message.group(), json!(message))))
     }
 
@@ -265,8 +288,16 @@ impl Scene {
         })
     }
 
-    fn customer(&self) -> CustomerId {
-        CustomerId::of(&self.system.app().config.tokens.issuer, CUSTOMER)
+    pub(crate) fn store(&self) -> &Store {
+        &self.system.app().store
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.system.app().config.terms
+    }
+
+    pub(crate) fn customer(&self, name: &str) -> CustomerId {
+        CustomerId::of(&self.system.app().config.tokens.issuer, name)
     }
 }
 
@@ -276,9 +307,13 @@ fn kind(item: &Value) -> String {
     match (text("pk").split('#').next().unwrap_or_default(), text("sk")) {
         ("account", "account") => "account".to_owned(),
         ("account", _) => "entry".to_owned(),
-        ("order", _) => format!("order, {}", text("state").replace('_', " ")),
+        ("order", _) => {
+            let of_goods = if item["lines"].is_object() { " of goods" } else { "" };
+            format!("order{of_goods}, {}", text("state").replace('_', " "))
+        }
         ("wait", _) => "waiting".to_owned(),
         ("inbox", _) => "notification".to_owned(),
+        ("sku", _) => "stock".to_owned(),
         (kind, _) => kind.to_owned(),
     }
 }

@@ -142,6 +142,7 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
         Told::OrderWaiting { lacks: Lack::Delivery } => ("waiting", format!("slot {} had no room", order.slot())),
         Told::OrderStalled => ("stalled", "it could not be processed".to_owned()),
         Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
+        Told::OrderQueued => ("queued", format!("for slot {}, which many want at once", order.slot())),
         Told::OrderBooked => ("booked", format!("in slot {}", order.slot())),
         Told::OrderAccepted { courier } => ("accepted", format!("by courier {courier}")),
         Told::OrderCompleted => ("completed", "every step was taken".to_owned()),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use domain::books::Item;
+use domain::books::{Item, Key};
 use domain::events::Told;
-use domain::orders::CancelReason;
+use domain::orders::{CancelReason, IfLacking, Lack, What};
 use domain::promises::watch::Action;
 use http::Response;
 use serde_json::Value;
@@ -66,6 +66,29 @@ paths! {
     GatewayError = "500 for a dead process",
     FoundOut = "an unknown outcome found out in the calm",
     AnothersOrder = "another's order asked for",
+    WaitsForStock = "an order parked for stock",
+    WaitsForCourier = "an order parked for a courier",
+    QueueMoved = "an order moved to another queue",
+    StockWoken = "an order woken by stock",
+    CourierWoken = "an order woken by its slot",
+    OrderUnavailable = "an order cancelled as unavailable",
+    OrderUndeliverable = "an order cancelled as undeliverable",
+    SlotBegun = "an order cancelled as its slot began",
+    CancelRequested = "an order cancelled on request",
+    CancelledReserved = "an order cancelled after it was reserved",
+    BothUndone = "an order refunded and released",
+    BegunLater = "a waiting that ends at another time",
+    OrderBooked = "an order booked",
+    OrderAccepted = "an order taken by a courier",
+    OrderQueued = "an order going on without its slot",
+    BatchHalved = "a batch taken in halves",
+    WaitersSplit = "waiters taken in smaller batches",
+    TooLate = "409 too_late_to_cancel",
+    SlotHadRoom = "409 slot_has_room",
+    NothingToCarry = "409 not_awaiting_delivery",
+    BelowBooked = "409 capacity_below_booked",
+    NotOnTheShelf = "422 for what is not on the shelf",
+    SlotHadBegun = "422 slot_has_begun",
     CopyAfterMinutes = "a delivery again after eleven minutes",
     CopyAfterDay = "a delivery again after a day",
     CopyAfterMonth = "a delivery again after a month",
@@ -128,6 +151,12 @@ impl Coverage {
         for action in actions {
             let Action::Put { item: Item::Order(order), events, .. } = action else { continue };
             orders += 1;
+            if events.is_empty() && order.waiting_for.is_some_and(|waiting| waiting.what != What::Stalled) {
+                let has_moved = actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Delete(Key::Waiting(_, _, id)) if *id == order.id));
+                self.reached(if has_moved { Path::QueueMoved } else { Path::BegunLater });
+            }
             let steps = &order.timeline[..order.timeline.len().saturating_sub(events.len())];
             let was = steps.last().map(|passage| &passage.told);
             if was == Some(&Told::OrderStalled) && !events.is_empty() {
@@ -135,7 +164,36 @@ impl Coverage {
             }
             for event in events {
                 match (&event.told, was) {
+                    (Told::OrderWaiting { lacks: Lack::Stock { .. } }, _) => self.reached(Path::WaitsForStock),
+                    (Told::OrderWaiting { lacks: Lack::Delivery }, _) => self.reached(Path::WaitsForCourier),
                     (Told::OrderWaiting { .. }, _) => self.reached(Path::OrderWaits),
+                    (Told::OrderReserved, Some(Told::OrderWaiting { lacks: Lack::Stock { .. } })) => {
+                        self.reached(Path::StockWoken);
+                    }
+                    (Told::OrderBooked, Some(Told::OrderWaiting { lacks: Lack::Delivery })) => {
+                        self.reached(Path::CourierWoken);
+                    }
+                    (Told::OrderBooked, _) => self.reached(Path::OrderBooked),
+                    (Told::OrderAccepted { .. }, _) => self.reached(Path::OrderAccepted),
+                    (Told::OrderQueued, _) => self.reached(Path::OrderQueued),
+                    (Told::OrderCancelled { reason: CancelReason::Unavailable }, _) => {
+                        self.reached(Path::OrderUnavailable);
+                    }
+                    (Told::OrderCancelled { reason: CancelReason::Undeliverable }, _) => {
+                        self.reached(match order.if_undeliverable {
+                            IfLacking::Cancel => Path::OrderUndeliverable,
+                            IfLacking::Wait => Path::SlotBegun,
+                        });
+                    }
+                    (Told::OrderCancelled { reason: CancelReason::Requested }, _) => {
+                        self.reached(Path::CancelRequested);
+                    }
+                    (Told::OrderReleased, _) => {
+                        self.reached(Path::CancelledReserved);
+                        if events.iter().any(|event| matches!(event.told, Told::OrderRefunded { .. })) {
+                            self.reached(Path::BothUndone);
+                        }
+                    }
                     (Told::OrderPaid { .. }, Some(Told::OrderWaiting { .. })) => self.reached(Path::OrderWoken),
                     (Told::OrderCancelled { reason: CancelReason::Unpaid }, _) => self.reached(Path::OrderUnpaid),
                     (Told::OrderCancelled { reason: CancelReason::Deadline }, _) => self.reached(Path::OrderOverdue),

@@ -27,6 +27,7 @@ mod scenarios;
 mod script;
 #[cfg(not(feature = "planted"))]
 mod search;
+mod shop;
 mod shrink;
 mod speaker;
 mod sweep;

@@ -9,6 +9,8 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::shop::{Basket, told};
+
 /// The index of an owner's orders lags for a moment; this is far more than one.
 const INDEX_LAG_MS: i64 = 60_000;
 
@@ -16,9 +18,21 @@ const INDEX_LAG_MS: i64 = 60_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {
+    /// Money; of a receipt, pieces; of goods, nothing, since what they cost is read from the catalogue.
     pub(crate) minor: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) if_unpaid: Option<IfUnpaid>,
+    /// What a receipt is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sku: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) basket: Option<Basket>,
+}
+
+impl Body {
+    pub(crate) const fn of(minor: i64) -> Self {
+        Self { minor, if_unpaid: None, sku: None, basket: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,6 +57,7 @@ impl IfUnpaid {
 pub(crate) enum Kind {
     Deposit,
     Order,
+    Receipt,
 }
 
 impl Kind {
@@ -50,6 +65,7 @@ impl Kind {
         match self {
             Self::Deposit => "/deposits",
             Self::Order => "/orders",
+            Self::Receipt => "/stock/{sku}/receipts",
         }
     }
 }
@@ -65,6 +81,8 @@ pub(crate) struct Intent {
     pub(crate) accepted: Option<(usize, Vec<u8>)>,
     /// Which of them were refused as another's key.
     pub(crate) refused: Vec<usize>,
+    /// It was refused for a slot that has begun, which it may be for ever.
+    pub(crate) is_too_late: bool,
     /// When a 201 was heard first.
     pub(crate) told_ms: Option<i64>,
     pub(crate) id: Option<String>,
@@ -75,8 +93,14 @@ pub(crate) struct Intent {
 /// How far something had come when it was seen last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    ended: Option<Value>,
+    pub(crate) ended: Option<Value>,
     timeline: Vec<Value>,
+    /// Where it stood when it was read last.
+    pub(crate) state: Option<String>,
+    /// How it has ended, by what a call was answered that would have ended it.
+    pub(crate) ends: Option<&'static str>,
+    /// When the courier took it.
+    pub(crate) taken: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -135,7 +159,7 @@ pub(crate) fn decimal(minor: i64) -> String {
     format!("{}.{:02}", minor / 100, minor % 100)
 }
 
-fn minor(amount: &Value) -> Option<i64> {
+pub(crate) fn minor(amount: &Value) -> Option<i64> {
     let text = amount.as_str()?;
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     let (whole, part) = digits.split_once('.')?;
@@ -143,9 +167,9 @@ fn minor(amount: &Value) -> Option<i64> {
     Some(sign * (whole.parse::<i64>().ok()? * 100 + cents))
 }
 
-type Judged = Result<(), String>;
+pub(crate) type Judged = Result<(), String>;
 
-fn must(holds: bool, says: impl FnOnce() -> String) -> Judged {
+pub(crate) fn must(holds: bool, says: impl FnOnce() -> String) -> Judged {
     if holds { Ok(()) } else { Err(says()) }
 }
 
@@ -175,13 +199,26 @@ impl Model {
         must(may_be, || format!("it answered {}", says()))
     }
 
-    /// An answer to a request under a key. `bodies_before` is how many had been sent when this was.
-    pub(crate) fn judge_keyed(&mut self, intent: usize, body: usize, heard: &Heard, is_calm: bool) -> Judged {
+    /// An answer to a request under a key. `lacked` says that what it names may not have been there when it was sent.
+    pub(crate) fn judge_keyed(
+        &mut self,
+        intent: usize,
+        body: usize,
+        lacked: bool,
+        heard: &Heard,
+        is_calm: bool,
+    ) -> Judged {
         if heard.is_unknown() {
             return Self::judge_error(heard, is_calm);
         }
         let intent = &mut self.intents[intent];
         let key = intent.key.clone();
+        if let Some(judged) = told::is_refused(heard, &intent.bodies[body], lacked) {
+            intent.is_too_late |= heard.code() == "slot_has_begun";
+            let accepted = intent.accepted.as_ref().map(|(accepted, _)| *accepted);
+            must(accepted != Some(body), || format!("{key}: accepted once, and now refused"))?;
+            return judged.map_err(|says| format!("{key}: {says}"));
+        }
         let text = String::from_utf8_lossy(&heard.bytes).into_owned();
         match heard.status {
             201 => {
@@ -198,9 +235,13 @@ impl Model {
                 }
                 let json = heard.json();
                 let asked = &intent.bodies[body];
-                must(minor(&json["amount"]) == Some(asked.minor), || {
-                    format!("{key}: {} was asked for, and answered {text}", asked.minor)
-                })?;
+                let is_as_asked = match (&asked.sku, &asked.basket) {
+                    (Some(sku), _) => json["quantity"] == asked.minor && json["sku"] == sku.as_str(),
+                    (None, Some(_)) => true,
+                    (None, None) => minor(&json["amount"]) == Some(asked.minor),
+                };
+                must(is_as_asked, || format!("{key}: {} was asked for, and answered {text}", asked.minor))?;
+                told::goods_as_asked(&key, asked, &json)?;
                 if intent.kind == Kind::Order {
                     let if_unpaid = asked.if_unpaid.unwrap_or_default().name();
                     must(json["if_unpaid"] == if_unpaid, || format!("{key}: {if_unpaid} was asked for: {text}"))?;
@@ -277,11 +318,30 @@ impl Model {
         must(heard.status == 200, || format!("{key}: a 201 was lost: {} {json}", heard.status))?;
         let (body, bytes) = intent.accepted.as_ref().ok_or("it was never accepted")?;
         let placed: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        for field in ["id", "amount", "currency", "description", "if_unpaid", "created_at"] {
+        const FIXED: [&str; 11] = [
+            "id",
+            "amount",
+            "currency",
+            "description",
+            "if_unpaid",
+            "created_at",
+            "lines",
+            "slot",
+            "reserve_first",
+            "if_unavailable",
+            "if_undeliverable",
+        ];
+        for field in FIXED {
             must(json[field] == placed[field], || format!("{key}: {field} was {placed} and is {json}"))?;
         }
-        must(minor(&json["amount"]) == Some(intent.bodies[*body].minor), || format!("{key}: {json}"))?;
+        let is_of_goods = intent.bodies[*body].basket.is_some();
+        let is_as_asked = is_of_goods || minor(&json["amount"]) == Some(intent.bodies[*body].minor);
+        must(is_as_asked, || format!("{key}: {json}"))?;
         let state = json["state"].as_str().unwrap_or_default();
+        if let Some(ends) = before.ends {
+            must(state == ends, || format!("{key}: it was told to be {ends}, and is {json}"))?;
+        }
+        intent.seen.state = Some(state.to_owned());
         if let Some(ended) = &before.ended {
             must(*ended == json, || format!("{key}: it had ended as {ended} and is {json}"))?;
         }
@@ -291,6 +351,7 @@ impl Model {
                 intent.seen.ended = Some(json);
             }
             "awaiting_payment" => {}
+            "awaiting_stock" | "awaiting_delivery" if is_of_goods => {}
             _ => return Err(format!("{key}: {json}")),
         }
         Ok(())
@@ -309,12 +370,17 @@ impl Model {
         })?;
         let last = items.last().map(|item| item["transition"].clone()).unwrap_or_default();
         let state = &json["state"];
-        must((state == "awaiting_payment") != (*state == last), || format!("{key}: {state} after {last}"))?;
+        let has_ended = state == "completed" || state == "cancelled";
+        let last_ends = last == "completed" || last == "cancelled";
+        must(has_ended == (*state == last) && has_ended == last_ends, || format!("{key}: {state} after {last}"))?;
         if let Some(ended) = &before.ended {
             must(ended["state"] == *state, || format!("{key}: it had ended as {ended} and is {state}"))?;
         }
         let times = |transition: &str| items.iter().filter(|item| item["transition"] == transition).count();
         must(times("paid") <= 1 && times("placed") == 1, || format!("{key}: {items:?}"))?;
+        let is_undone = times("refunded") <= times("paid") && times("released") <= times("reserved");
+        let is_handed_over = times("booked") + times("accepted") <= 1;
+        must(times("reserved") <= 1 && is_undone && is_handed_over, || format!("{key}: {items:?}"))?;
         if items.len() > intent.seen.timeline.len() {
             intent.seen.timeline = items;
         }
@@ -419,19 +485,20 @@ impl Model {
         let mut due = 0;
         for intent in &self.intents {
             let Some((body, _)) = &intent.accepted else { continue };
-            let minor = intent.bodies[*body].minor;
-            let is_paid = intent.seen.ended.as_ref().is_some_and(|order| order["state"] == "completed");
             due += match intent.kind {
-                Kind::Deposit => minor,
-                Kind::Order if is_paid => -minor,
-                Kind::Order => 0,
+                Kind::Deposit => intent.bodies[*body].minor,
+                Kind::Order => -intent.charged(),
+                Kind::Receipt => 0,
             };
         }
         let held = self.account.as_ref().map_or(Some(0), |account| minor(&account["balance"]));
         must(held == Some(due), || format!("{} holds {held:?}; what was told comes to {due}", self.name))
     }
 
+    /// Orders of plain amounts, which have one deadline. One of goods has one at each step.
     pub(crate) fn waiting(&self) -> usize {
-        self.intents.iter().filter(|i| i.kind == Kind::Order && i.accepted.is_some() && i.seen.ended.is_none()).count()
+        let is_plain = |intent: &&Intent| intent.bodies.iter().all(|body| body.basket.is_none());
+        let orders = self.intents.iter().filter(|i| i.kind == Kind::Order).filter(is_plain);
+        orders.filter(|i| i.accepted.is_some() && i.seen.ended.is_none()).count()
     }
 }

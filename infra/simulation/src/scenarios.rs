@@ -8,6 +8,7 @@ use crate::model::{Body, IfUnpaid, Kind};
 use crate::outcome::Met;
 use crate::plan::Plan;
 use crate::script::{Jump, Script, Step};
+use crate::shop::{Basket, Deed, STANDARD};
 use crate::workload::Operation;
 
 /// A story by its name.
@@ -108,6 +109,19 @@ impl Scenario {
                 Fault::ErrorBefore,
             )
         },
+        Self { only: &["PutProduct", "PutSlot", "ReceiveStock", "PlaceOrder"], ..Self::of("shop", &[sold]) },
+        Self { is_way: true, only: &["AdvanceOrders"], ..Self::of("sold", &[begun_sold]) },
+        Self { only: &["AdvanceOrders", "Relay"], ..Self::of("stocked", &[stocked]) },
+        Self { only: &["AdvanceOrders"], ..Self::of("moved", &[moved]) },
+        Self { only: &["AdvanceOrders", "AcceptDelivery"], ..Self::of("carried", &[carried]) },
+        Self { only: &["AdvanceOrders", "CancelOrder"], ..Self::of("given-back", &[given_back]) },
+        Self { only: &["AdvanceOrders", "PutSlot"], ..Self::of("raised", &[raised]) },
+        Self { only: &["Sweep"], ..Self::of("slot-begun", &[slot_begun]) },
+        Self {
+            only: &["AdvanceOrders"],
+            ..Self::of("raced", &[begun_sold]).in_outage(5_500, 8_500, Class::Transact, Fault::Conflict)
+        },
+        Self { only: &["GetProduct", "ListProducts", "ListSlots"], ..Self::of("shelves", &[shelves]) },
     ];
 
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -160,7 +174,7 @@ const fn pause(seconds: u64) -> Step {
 }
 
 const fn body(minor: i64) -> Body {
-    Body { minor, if_unpaid: None }
+    Body::of(minor)
 }
 
 fn deposit(minor: i64) -> Step {
@@ -172,7 +186,7 @@ fn order(minor: i64) -> Step {
 }
 
 fn cancelled_if_unpaid(minor: i64) -> Step {
-    does(Operation::Order(Body { minor, if_unpaid: Some(IfUnpaid::Cancel) }))
+    does(Operation::Order(Body { if_unpaid: Some(IfUnpaid::Cancel), ..body(minor) }))
 }
 
 fn overdue() -> Vec<Step> {
@@ -221,4 +235,135 @@ fn reads() -> Vec<Step> {
 /// Begins when the last try is about to be given up.
 fn stalled() -> Vec<Step> {
     vec![deposit(1_000), pause(2), order(300), Step::WaitsMs(43_600), Step::Begins]
+}
+
+fn put_product(sku: &str) -> Step {
+    does(Operation::Shop(Deed::PutProduct { sku: sku.to_owned(), minor: 100 }))
+}
+
+fn receipt(sku: &str, quantity: u32) -> Step {
+    does(Operation::Receive(Body::receipt(sku, quantity)))
+}
+
+fn slot(capacity: u32) -> Step {
+    does(Operation::Shop(Deed::PutSlot { slot: STANDARD.to_owned(), capacity, begins_ms: None }))
+}
+
+fn basket(skus: &[&str]) -> Basket {
+    Basket { lines: skus.iter().map(|sku| ((*sku).to_owned(), 1)).collect(), ..Basket::default() }
+}
+
+fn goods(skus: &[&str]) -> Step {
+    does(Operation::Order(Body::goods(basket(skus))))
+}
+
+/// What each of these is about is asked for last, so that it is the place of the last intent.
+fn sold() -> Vec<Step> {
+    vec![put_product("tea"), slot(1), receipt("tea", 1), deposit(1_000), pause(2), goods(&["tea"])]
+}
+
+fn begun_sold() -> Vec<Step> {
+    vec![put_product("tea"), slot(1), receipt("tea", 1), deposit(1_000), pause(5), Step::Begins, goods(&["tea"])]
+}
+
+/// Two wait, one of them with its goods before its money, and what comes is enough for both.
+fn stocked() -> Vec<Step> {
+    let reserve_first = Body::goods(Basket { reserve_first: true, ..basket(&["tea"]) });
+    vec![
+        put_product("tea"),
+        slot(2),
+        deposit(1_000),
+        goods(&["tea"]),
+        does(Operation::Order(reserve_first)),
+        pause(5),
+        Step::Begins,
+        receipt("tea", 2),
+    ]
+}
+
+/// It lacks two things, and waits for one after the other.
+fn moved() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        put_product("pot"),
+        slot(1),
+        deposit(1_000),
+        goods(&["tea", "pot"]),
+        pause(5),
+        Step::Begins,
+        receipt("tea", 1),
+        pause(5),
+        receipt("pot", 1),
+    ]
+}
+
+fn carried() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        receipt("tea", 1),
+        deposit(1_000),
+        pause(3),
+        Step::Begins,
+        goods(&["tea"]),
+        pause(5),
+        does(Operation::Shop(Deed::Accept(2))),
+        does(Operation::Shop(Deed::Accept(2))),
+        does(Operation::Shop(Deed::Cancel(2))),
+    ]
+}
+
+/// What one gives back, the other goes on with.
+fn given_back() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        receipt("tea", 1),
+        deposit(150),
+        goods(&["tea"]),
+        goods(&["tea"]),
+        pause(5),
+        Step::Begins,
+        does(Operation::Shop(Deed::Cancel(2))),
+        pause(5),
+        does(Operation::Shop(Deed::Cancel(2))),
+    ]
+}
+
+fn raised() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        receipt("tea", 2),
+        slot(0),
+        deposit(1_000),
+        goods(&["tea"]),
+        goods(&["tea"]),
+        pause(5),
+        Step::Begins,
+        slot(1),
+    ]
+}
+
+fn slot_begun() -> Vec<Step> {
+    let begins = Deed::PutSlot { slot: "dawn".to_owned(), capacity: 0, begins_ms: Some(30_000) };
+    let at_dawn = Body::goods(Basket { slot: Some("dawn".to_owned()), ..basket(&["tea"]) });
+    vec![
+        put_product("tea"),
+        receipt("tea", 1),
+        does(Operation::Shop(begins)),
+        deposit(1_000),
+        does(Operation::Order(at_dawn)),
+        pause(5),
+        Step::JumpsMs(40_000),
+        pause(70),
+    ]
+}
+
+fn shelves() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        slot(1),
+        receipt("tea", 1),
+        does(Operation::Shop(Deed::ReadProduct("tea".to_owned()))),
+        does(Operation::Shop(Deed::ListProducts)),
+        does(Operation::Shop(Deed::ListSlots)),
+    ]
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::books::Item;
 use domain::events::Told;
-use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId};
+use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId, ReceiptId};
 use domain::orders::{CancelReason, Lack};
 use domain::promises::watch::Action;
 
@@ -83,6 +83,7 @@ impl Names {
         let (Some(customer), Some(parsed)) = (self.customers.get(name), IdempotencyKey::parse(key)) else { return };
         let called = format!("{name}-{key}");
         self.of.insert(OrderId::of(customer, &parsed).to_string(), called.clone());
+        self.of.insert(ReceiptId::of(customer, &parsed).to_string(), called.clone());
         self.of.insert(DepositId::of(customer, &parsed).to_string(), called);
     }
 
@@ -233,6 +234,7 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::OrderWaiting { lacks: Lack::Delivery } => "waits, its slot has no room".to_owned(),
         Told::OrderStalled => "stalled".to_owned(),
         Told::OrderReserved => "reserved".to_owned(),
+        Told::OrderQueued => "goes on in its slot's queue".to_owned(),
         Told::OrderBooked => "booked".to_owned(),
         Told::OrderAccepted { courier } => format!("taken by courier {courier}"),
         Told::OrderReleased => "its goods given back".to_owned(),

@@ -1,7 +1,7 @@
 //! What customers do. An operation is added here: a variant, how it is drawn, how it is sent and what is said of the
 //! answer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use http::Request;
 use local_system::System;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{advance, sleep};
 
 use crate::chance;
@@ -19,6 +19,7 @@ use crate::model::{Body, Heard, IfUnpaid, Intent, Kind, Model, Seen, decimal};
 use crate::outcome::Performed;
 use crate::plan::Point;
 use crate::script::Step;
+use crate::shop::{COURIER, Deed, SCOPES, Shelves};
 use crate::telling::{Line, Mark};
 use crate::world::World;
 
@@ -47,6 +48,9 @@ pub(crate) enum Operation {
     ReadAnothers,
     /// What no server takes, and then the same key with what it does take.
     Malformed(usize),
+    /// Stock comes in.
+    Receive(Body),
+    Shop(Deed),
 }
 
 /// Why a request is not taken: its key if it has one, its content type, its body, and what is answered.
@@ -66,8 +70,15 @@ const MALFORMED: &[Wrong] = &[
     (Some(""), "text/plain", r#"{"amount":"1"}"#, 415, "content_type_unsupported"),
 ];
 
-/// Orders that customers were told of, by whose they are.
-pub(crate) type Known = Arc<Mutex<Vec<(usize, String)>>>;
+/// What customers were told of, for all of them.
+pub(crate) type Known = Arc<Mutex<Told>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// By whose they are.
+    orders: Vec<(usize, String)>,
+    pub(crate) shelves: Shelves,
+}
 
 pub(crate) struct Customer {
     number: usize,
@@ -76,28 +87,45 @@ pub(crate) struct Customer {
     system: Arc<System>,
     known: Known,
     is_hot: bool,
+    /// There is a shop in this run.
+    is_shop: bool,
     has_acted: bool,
     sent: u64,
 }
 
 /// A request that can be sent more than once.
 #[derive(Clone)]
-struct Letter {
+pub(crate) struct Letter {
     method: &'static str,
     path: String,
     key: Option<String>,
     content_type: &'static str,
     body: Bytes,
+    /// It is sent by the one courier that there is.
+    as_courier: bool,
 }
 
 impl Customer {
     pub(crate) fn new(number: usize, world: Arc<World>, system: Arc<System>, known: Known) -> Self {
         let name = ["alice", "bob", "carol"][number % 3];
         let is_hot = chance::at(world.workload, name, 0).u32(0..3) == 0;
+        let is_shop = chance::at(world.workload, "shop", 0).bool();
         if world.plan.traced {
             world.state().names.meet(&system.app().config.tokens.issuer, name);
         }
-        Self { number, model: Model::new(name), world, system, known, is_hot, has_acted: false, sent: 0 }
+        Self { number, model: Model::new(name), world, system, known, is_hot, is_shop, has_acted: false, sent: 0 }
+    }
+
+    pub(crate) const fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Told> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that this customer does while things go wrong.
@@ -169,6 +197,9 @@ impl Customer {
                 intent(place).is_some_and(|intent| intent.kind == Kind::Order && intent.accepted.is_some())
             }
             Operation::Malformed(which) => *which < MALFORMED.len(),
+            Operation::Shop(Deed::Cancel(place) | Deed::Accept(place)) => {
+                intent(place).is_some_and(|intent| intent.kind == Kind::Order && intent.accepted.is_some())
+            }
             _ => true,
         }
     }
@@ -188,7 +219,8 @@ impl Customer {
     fn in_words(&self, operation: &Operation, number: u64) -> String {
         let key_of = |intent: &usize| &self.model.intents[*intent].key;
         let asks = |kind: Kind, key: String, body: &Body| match (kind, body.if_unpaid) {
-            (Kind::Deposit, _) => format!("deposits {} ({key})", decimal(body.minor)),
+            _ if body.in_words().is_some() => format!("{} ({key})", body.in_words().unwrap_or_default()),
+            (Kind::Deposit | Kind::Receipt, _) => format!("deposits {} ({key})", decimal(body.minor)),
             (Kind::Order, None) => format!("orders for {} ({key})", decimal(body.minor)),
             (Kind::Order, Some(if_unpaid)) => {
                 format!("orders for {}, if unpaid {} ({key})", decimal(body.minor), if_unpaid.name())
@@ -199,6 +231,8 @@ impl Customer {
             Operation::OrderOfAll => format!("orders for all that is on the account (k{number})"),
             Operation::Deposit(body) => asks(Kind::Deposit, format!("k{number}"), body),
             Operation::Order(body) => asks(Kind::Order, format!("k{number}"), body),
+            Operation::Receive(body) => asks(Kind::Receipt, format!("k{number}"), body),
+            Operation::Shop(deed) => self.deed_in_words(deed),
             Operation::Burst(requests) => {
                 let asked: Vec<String> = requests
                     .iter()
@@ -208,7 +242,8 @@ impl Customer {
             }
             Operation::Again(intent) => format!("repeats {}", key_of(intent)),
             Operation::Other(intent, body) => {
-                format!("asks for {} under {}", decimal(body.minor), key_of(intent))
+                let asked = body.in_words().unwrap_or_else(|| format!("asks for {}", decimal(body.minor)));
+                format!("{asked} under {}", key_of(intent))
             }
             Operation::ReadAccount => "reads the account".to_owned(),
             Operation::ReadOrder(intent) => format!("reads the order {}", key_of(intent)),
@@ -232,6 +267,13 @@ impl Customer {
     }
 
     fn draw(&self, rng: &mut fastrand::Rng, number: u64) -> Operation {
+        // From numbers of its own, so that the other runs stay as they are.
+        let mut of_shop = chance::at(self.world.workload, &format!("{} shops", self.model.name), number);
+        if self.is_shop
+            && let Some(operation) = self.draw_in_shop(&mut of_shop, number)
+        {
+            return operation;
+        }
         let orders: Vec<usize> = places(&self.model.intents, |i| i.kind == Kind::Order && i.accepted.is_some());
         let all: Vec<usize> = places(&self.model.intents, |_| true);
         let pick = |rng: &mut fastrand::Rng, of: &[usize]| of.get(rng.usize(0..of.len().max(1))).copied();
@@ -239,10 +281,10 @@ impl Customer {
         match number {
             // More than a transaction takes at once wait for one deposit, which covers nearly all of them.
             2 if is_crowded => {
-                let one = |place| (place, Kind::Order, Body { minor: 100, if_unpaid: None });
+                let one = |place| (place, Kind::Order, Body::of(100));
                 return Operation::Burst((0..rng.usize(31..40)).map(one).collect());
             }
-            3 if is_crowded => return Operation::Deposit(Body { minor: rng.i64(3_050..4_500), if_unpaid: None }),
+            3 if is_crowded => return Operation::Deposit(Body::of(rng.i64(3_050..4_500))),
             _ => {}
         }
         match rng.u32(0..100) {
@@ -263,7 +305,7 @@ impl Customer {
             66..71 => match pick(rng, &all) {
                 Some(intent) => {
                     let before = &self.model.intents[intent].bodies[0];
-                    Operation::Other(intent, Body { minor: before.minor + 1, ..before.clone() })
+                    Operation::Other(intent, before.another())
                 }
                 None => Operation::ReadAccount,
             },
@@ -289,9 +331,11 @@ impl Customer {
             }
             Operation::Deposit(body) => self.ask(Kind::Deposit, format!("k{number}"), body, rng).await,
             Operation::Order(body) => self.ask(Kind::Order, format!("k{number}"), body, rng).await,
+            Operation::Receive(body) => self.ask(Kind::Receipt, format!("k{number}"), body, rng).await,
+            Operation::Shop(deed) => self.does(deed, rng).await,
             Operation::OrderOfAll => {
                 let minor = self.model.balance.filter(|balance| *balance > 0).unwrap_or(1);
-                self.ask(Kind::Order, format!("k{number}"), Body { minor, if_unpaid: None }, rng).await;
+                self.ask(Kind::Order, format!("k{number}"), Body::of(minor), rng).await;
             }
             Operation::Burst(requests) => self.burst(number, requests).await,
             Operation::Again(intent) => {
@@ -333,6 +377,7 @@ impl Customer {
             bodies: vec![body],
             accepted: None,
             refused: Vec::new(),
+            is_too_late: false,
             told_ms: None,
             id: None,
             seen: Seen::default(),
@@ -354,27 +399,41 @@ impl Customer {
     /// Whether anything is known now.
     async fn try_once(&mut self, intent: usize, body: usize) -> bool {
         let letter = self.letter(intent, body);
+        let lacked = self.may_lack(intent, body);
         let heard = self.send(&letter).await;
-        self.hear(intent, body, &heard)
+        self.hear(intent, body, lacked, &heard)
     }
 
-    fn hear(&mut self, intent: usize, body: usize, heard: &[Heard]) -> bool {
+    /// Whether what a request names is not known to be there.
+    fn may_lack(&self, intent: usize, body: usize) -> bool {
+        let body = &self.model.intents[intent].bodies[body];
+        let known = &self.known().shelves;
+        let lines = body.basket.iter().flat_map(|basket| basket.lines.iter().map(|(sku, _)| sku));
+        let slot = body.basket.as_ref().and_then(|basket| basket.slot.as_ref());
+        !lines.chain(&body.sku).all(|sku| known.products.contains(sku))
+            || slot.is_some_and(|slot| !known.slots.contains(slot))
+    }
+
+    fn hear(&mut self, intent: usize, body: usize, lacked: bool, heard: &[Heard]) -> bool {
         for heard in heard {
             if heard.status == 201 && heard.replayed {
                 self.world.reached(Path::Replayed);
             }
-            if heard.code() == "key_used_for_another_request" {
-                self.world.reached(Path::KeyRefused);
+            match heard.code().as_str() {
+                "key_used_for_another_request" => self.world.reached(Path::KeyRefused),
+                "sku_unknown" | "sku_not_found" | "slot_unknown" => self.world.reached(Path::NotOnTheShelf),
+                "slot_has_begun" => self.world.reached(Path::SlotHadBegun),
+                _ => {}
             }
             let was_told = self.model.intents[intent].id.is_some();
-            let judged = self.model.judge_keyed(intent, body, heard, self.world.is_calm());
+            let judged = self.model.judge_keyed(intent, body, lacked, heard, self.world.is_calm());
             let asked = &mut self.model.intents[intent];
             if asked.accepted.is_some() {
                 asked.told_ms.get_or_insert(self.world.now_ms());
             }
             let asked = &self.model.intents[intent];
             if let (Kind::Order, Some(id), false) = (asked.kind, &asked.id, was_told) {
-                self.known.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, id.clone()));
+                self.known().orders.push((self.number, id.clone()));
             }
             self.judged(asked.kind.path(), judged);
         }
@@ -389,18 +448,27 @@ impl Customer {
         let intents: Vec<usize> = (first..self.model.intents.len()).collect();
         let letters: Vec<(Letter, Point)> =
             intents.iter().map(|intent| (self.letter(*intent, 0), self.next_point())).collect();
+        let lacked: Vec<bool> = intents.iter().map(|intent| self.may_lack(*intent, 0)).collect();
         let this = &*self;
         let heard =
             join_all(letters.into_iter().map(|(letter, point)| async move { this.carry(&letter, point).await }));
-        for (intent, heard) in intents.into_iter().zip(heard.await) {
-            self.hear(intent, 0, &heard);
+        for ((intent, lacked), heard) in intents.into_iter().zip(lacked).zip(heard.await) {
+            self.hear(intent, 0, lacked, &heard);
         }
     }
 
     fn letter(&self, intent: usize, body: usize) -> Letter {
         let intent = &self.model.intents[intent];
         let body = &intent.bodies[body];
-        let mut fields = Map::from_iter([("amount".to_owned(), Value::from(decimal(body.minor)))]);
+        if let Some(sku) = &body.sku {
+            let fields = json!({ "quantity": body.minor });
+            return Letter::post(&format!("/stock/{sku}/receipts"), Some(intent.key.clone()), &fields.to_string());
+        }
+        let mut fields = Map::new();
+        if body.basket.is_none() {
+            fields.insert("amount".to_owned(), decimal(body.minor).into());
+        }
+        body.asked(&mut fields);
         if intent.kind == Kind::Order {
             fields.insert("description".to_owned(), format!("order {}", intent.key).into());
             fields.extend(body.if_unpaid.map(|if_unpaid| ("if_unpaid".to_owned(), if_unpaid.name().into())));
@@ -456,7 +524,7 @@ impl Customer {
     }
 
     /// A list from its beginning to its end, put together from its pages. `None` if nothing was heard of one of them.
-    async fn whole(&mut self, path: &str, page: u32) -> Option<Heard> {
+    pub(crate) async fn whole(&mut self, path: &str, page: u32) -> Option<Heard> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
             let letter = Letter::get(format!("{path}?limit={page}{cursor}"));
@@ -477,7 +545,7 @@ impl Customer {
     }
 
     async fn read_anothers(&mut self, rng: &mut fastrand::Rng) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known().orders.clone();
         let anothers: Vec<String> =
             known.into_iter().filter(|(whose, _)| *whose != self.number).map(|(_, id)| id).collect();
         let id = match anothers.get(rng.usize(0..anothers.len().max(1))) {
@@ -515,6 +583,7 @@ impl Customer {
 
     /// In the calm: what is unknown is found out, and what is known is said again, byte for byte.
     pub(crate) async fn find_out(&mut self) {
+        self.stock_up().await;
         for intent in 0..self.model.intents.len() {
             let bodies = self.model.intents[intent].bodies.len();
             if self.model.intents[intent].accepted.is_none() {
@@ -527,7 +596,7 @@ impl Customer {
                     self.world.find(format!("{}: in the calm nothing was heard", self.model.name));
                 }
             }
-            if self.model.intents[intent].accepted.is_none() {
+            if self.model.intents[intent].accepted.is_none() && !self.model.intents[intent].is_too_late {
                 let key = &self.model.intents[intent].key;
                 self.world.find(format!("{}: nothing asked under {key} is accepted", self.model.name));
             }
@@ -567,7 +636,7 @@ impl Customer {
         self.judged("the balance", judged);
     }
 
-    fn judged(&self, what: &str, judged: Result<(), String>) {
+    pub(crate) fn judged(&self, what: &str, judged: Result<(), String>) {
         if let Err(says) = judged {
             self.world.find(format!("{}: {what}: {says}", self.model.name));
         }
@@ -579,7 +648,7 @@ impl Customer {
     }
 
     /// What is heard of it: nothing, an answer, or the answers to both of two that were sent at once.
-    async fn send(&mut self, letter: &Letter) -> Vec<Heard> {
+    pub(crate) async fn send(&mut self, letter: &Letter) -> Vec<Heard> {
         let point = self.next_point();
         self.carry(letter, point).await
     }
@@ -654,7 +723,8 @@ impl Caller {
             .method(letter.method)
             .uri(&letter.path)
             .header("host", "localhost")
-            .header("x-user-id", &self.name)
+            .header("x-user-id", if letter.as_courier { COURIER } else { &self.name })
+            .header("x-user-scopes", SCOPES)
             .header("content-type", letter.content_type);
         if let Some(key) = &letter.key {
             request = request.header("idempotency-key", key);
@@ -674,8 +744,21 @@ impl Caller {
 }
 
 impl Letter {
-    fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new() }
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new(), as_courier: false }
+    }
+
+    pub(crate) fn put(path: String, body: &Value) -> Self {
+        Self { method: "PUT", body: Bytes::from(body.to_string()), ..Self::get(path) }
+    }
+
+    pub(crate) fn by_courier(self) -> Self {
+        Self { as_courier: true, ..self }
+    }
+
+    /// A call whose path says it all.
+    pub(crate) fn call(path: String) -> Self {
+        Self::post(&path, None, "")
     }
 
     fn in_short(&self) -> String {
@@ -685,17 +768,17 @@ impl Letter {
 
     fn post(path: &str, key: Option<String>, body: &str) -> Self {
         let body = Bytes::from(body.to_owned());
-        Self { method: "POST", path: path.to_owned(), key, content_type: JSON, body }
+        Self { method: "POST", key, body, ..Self::get(path) }
     }
 }
 
 /// How much of a list is asked for at once.
-fn page(rng: &mut fastrand::Rng) -> u32 {
+pub(crate) fn page(rng: &mut fastrand::Rng) -> u32 {
     [100, 100, 20, 7][rng.usize(0..4)]
 }
 
 fn deposit(rng: &mut fastrand::Rng) -> Body {
-    Body { minor: rng.i64(1..12_000), if_unpaid: None }
+    Body::of(rng.i64(1..12_000))
 }
 
 fn order(rng: &mut fastrand::Rng) -> Body {
@@ -704,9 +787,9 @@ fn order(rng: &mut fastrand::Rng) -> Body {
         2 => Some(IfUnpaid::Wait),
         _ => None,
     };
-    Body { minor: rng.i64(1..5_000), if_unpaid }
+    Body { if_unpaid, ..Body::of(rng.i64(1..5_000)) }
 }
 
-fn places(intents: &[Intent], wanted: impl Fn(&Intent) -> bool) -> Vec<usize> {
+pub(crate) fn places(intents: &[Intent], wanted: impl Fn(&Intent) -> bool) -> Vec<usize> {
     intents.iter().enumerate().filter(|(_, intent)| wanted(intent)).map(|(place, _)| place).collect()
 }

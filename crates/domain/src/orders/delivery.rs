@@ -26,6 +26,7 @@ pub fn accept(draft: &mut Draft<'_>, id: OrderId, courier: CustomerId, now: Time
     if order.state != OrderState::AwaitingDelivery {
         return Err(Refusal::NotAwaitingDelivery { state: order.state }.into());
     }
+    draft.foresee(order.ahead())?;
     if draft.get::<Slot>(Key::Slot(order.slot()))?.is_some_and(|slot| slot.has_room(now)) {
         return Err(Refusal::SlotHasRoom.into());
     }

@@ -34,6 +34,7 @@ pub(super) fn end(
     reason: CancelReason,
     now: Timestamp,
 ) -> Result<Order, Halt> {
+    draft.foresee(order.behind())?;
     order.moved(Move::Cancel);
     order.leave_queue(draft)?;
     order.look_at = None;

@@ -41,7 +41,7 @@ pub enum Action {
 }
 
 impl Action {
-    fn key(&self) -> Key {
+    pub fn key(&self) -> Key {
         match self {
             Self::Put { item, .. } => item.key(),
             Self::Delete(key) | Self::Check(key) => *key,

@@ -100,7 +100,7 @@ impl Ledger {
             match books.decide(&decide) {
                 Ok(answer) => return Ok((books, answer)),
                 Err(Halt::Refused(refusal)) => return Err(refusal),
-                Err(Halt::Needs(key)) => books.lay(key, self.found(&key)),
+                Err(Halt::Needs(keys)) => keys.into_iter().for_each(|key| books.lay(key, self.found(&key))),
             }
         }
     }
@@ -243,6 +243,11 @@ impl Ledger {
         self.decide(|draft| orders::advance(draft, id, now, &terms)).unwrap()
     }
 
+    pub(crate) fn advance_to_slot(&mut self, id: OrderId) -> Advanced {
+        let (now, terms) = (self.now, self.terms.clone());
+        self.decide(|draft| orders::advance_to_slot(draft, id, now, &terms)).unwrap()
+    }
+
     /// Several in one commit, each on what those before it left.
     pub(crate) fn advance_together(&mut self, ids: &[OrderId]) {
         let (now, terms) = (self.now, self.terms.clone());
@@ -254,7 +259,7 @@ impl Ledger {
                 ids.iter().try_for_each(|id| books.decide(|draft| orders::advance(draft, *id, now, &terms)).map(drop));
             match decided {
                 Ok(()) => break books,
-                Err(Halt::Needs(key)) => known.push(key),
+                Err(Halt::Needs(keys)) => known.extend(keys),
                 Err(Halt::Refused(refusal)) => panic!("{refusal}"),
             }
         };

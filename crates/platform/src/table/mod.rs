@@ -53,8 +53,11 @@ pub enum Committed {
     Yes,
     /// Conditions did not hold: of these items, each as it is now.
     Lost(BTreeMap<Key, Option<Stored>>),
-    /// Turned away for load or for a rival transaction. It was not applied.
-    Busy(&'static str),
+    /// Turned away for load or for a rival transaction, which was about these items. It was not applied.
+    Busy {
+        why: &'static str,
+        over: Vec<Key>,
+    },
     /// It may have been applied and may not.
     Unknown(String),
 }
@@ -275,14 +278,17 @@ fn cancelled_for(changes: &[Change<'_>], reasons: Vec<CancellationReason>) -> Re
         return Ok(Committed::Unknown("the cancellation did not say why".to_owned()));
     }
     let mut lost = BTreeMap::new();
-    let mut busy = None;
+    let (mut busy, mut over) = (None, Vec::new());
     for (change, reason) in changes.iter().zip(reasons) {
         match reason.code.as_deref() {
             None | Some("None") => {}
             Some("ConditionalCheckFailed") => {
                 lost.insert(*change.key(), reason.item.map(decode).transpose()?);
             }
-            Some("TransactionConflict") => busy = Some("a rival transaction"),
+            Some("TransactionConflict") => {
+                busy = Some("a rival transaction");
+                over.push(*change.key());
+            }
             Some("ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded") => {
                 busy = Some("too much load");
             }
@@ -296,7 +302,7 @@ fn cancelled_for(changes: &[Change<'_>], reasons: Vec<CancellationReason>) -> Re
     match busy {
         _ if !lost.is_empty() => Ok(Committed::Lost(lost)),
         Some(_) if planted!(ConflictSwallowed) => Ok(Committed::Yes),
-        Some(busy) => Ok(Committed::Busy(busy)),
+        Some(why) => Ok(Committed::Busy { why, over }),
         None => Ok(Committed::Unknown("the cancellation named no reason".to_owned())),
     }
 }
@@ -305,10 +311,10 @@ fn refused(code: Option<&str>, message: Option<&str>) -> Result<Committed, Commi
     let message = message.unwrap_or_default();
     match code.unwrap_or_default() {
         "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" => {
-            Ok(Committed::Busy("too much load"))
+            Ok(Committed::Busy { why: "too much load", over: Vec::new() })
         }
         "TransactionConflictException" | "ReplicatedWriteConflictException" => {
-            Ok(Committed::Busy("a rival transaction"))
+            Ok(Committed::Busy { why: "a rival transaction", over: Vec::new() })
         }
         code @ ("ValidationException"
         | "ItemCollectionSizeLimitExceededException"
