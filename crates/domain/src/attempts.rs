@@ -183,8 +183,8 @@ mod tests {
                 books.lay(*key, Some(Found { item: Item::Attempts(attempts.clone()), version: 1 }));
             }
             let mut decided = books.decide(|draft| decide(draft, self.now));
-            while let Err(Halt::Needs(key)) = decided {
-                books.lay(key, None);
+            while let Err(Halt::Needs(keys)) = decided {
+                keys.into_iter().for_each(|key| books.lay(key, None));
                 decided = books.decide(|draft| decide(draft, self.now));
             }
             match decided {

@@ -63,7 +63,7 @@ impl Store {
             }
             match books.decide(&mut decide) {
                 Ok(answer) => break (books, answer),
-                Err(Halt::Needs(key)) => keys.push(key),
+                Err(Halt::Needs(needed)) => keys.extend(needed),
                 Err(Halt::Refused(refusal)) => panic!("{refusal:?}"),
             }
         };
