@@ -37,7 +37,8 @@ pub(crate) struct Errand {
 /// those that must be delivered again.
 pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
     let mut failed = Vec::new();
-    let mut rest = vec![0..errands.len()];
+    let all = 0..errands.len();
+    let mut rest = vec![all];
     while let Some(places) = rest.pop() {
         let some = &errands[places.clone()];
         if let [errand] = some {
