@@ -5,12 +5,19 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use http::Request;
 use local_system::System;
 use serde_json::{Value, json};
-use support::{Answer, User, promises_hold, system, user, user_with};
+use support::{Answer, User, promises_hold, system, system_with, user, user_with};
 
 const TEA: &str = r#"{"lines":[{"sku":"tea","quantity":1}]}"#;
 
@@ -316,26 +323,54 @@ async fn a_customer_cancels_at_every_step_and_everything_is_given_back_once() {
     }
 }
 
+/// A network that takes some milliseconds for each call, never the same twice in a row.
+#[derive(Clone, Debug)]
+struct Slow {
+    connector: local_cloud::Connector,
+    calls: Arc<AtomicU64>,
+}
+
+impl HttpConnector for Slow {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let slow = self.clone();
+        HttpConnectorFuture::new(async move {
+            let pause = slow.calls.fetch_add(1, Ordering::SeqCst) * 7_919 % 23;
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            slow.connector.call(request).await
+        })
+    }
+}
+
+impl HttpClient for Slow {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cancel_and_the_order_going_on_race_and_one_of_them_wins() {
-    let system = system();
+    let system = system_with(|mut options| {
+        options.network =
+            Arc::new(|connector| platform::aws::shared(Slow { connector, calls: Arc::new(AtomicU64::new(1)) }));
+        options
+    });
     let alice = user(&system, "alice");
     shop_of_tea(&system, "25").await;
     receive(&system, "r1", 60).await;
     keeper(&system).put("/slots/standard", r#"{"capacity":60}"#).await.expect(200);
     alice.deposit("d1", "1500").await.expect(201);
-    let race = async |n: u64| {
-        let key = format!("o{n}");
-        let order = alice.post("/orders", &key, TEA).await.expect(201).id();
-        tokio::time::sleep(Duration::from_millis(n * 2)).await;
+    let mut raced = Vec::new();
+    for n in 0..60 {
+        let order = alice.post("/orders", &format!("o{n}"), TEA).await.expect(201).id();
+        // A little later each time.
+        tokio::time::sleep(Duration::from_millis(n)).await;
         let mut answer = alice.ask(&format!("/orders/{order}/cancel")).await;
         while answer.status == 503 {
             assert_eq!(answer.code(), "try_again");
             answer = alice.ask(&format!("/orders/{order}/cancel")).await;
         }
-        (order, answer)
-    };
-    let raced = futures_util::future::join_all((0..60).map(race)).await;
+        raced.push((order, answer));
+    }
     system.settled().await;
     let mut completed = 0;
     for (order, answer) in &raced {
@@ -348,7 +383,7 @@ async fn a_cancel_and_the_order_going_on_race_and_one_of_them_wins() {
             completed += 1;
         }
     }
-    assert!((1..60).contains(&completed), "each wins some of them: {completed}");
+    assert!((5..=55).contains(&completed), "each wins some of them: {completed}");
     let balance = format!("{}.00", 25 * (60 - completed));
     assert_eq!((alice.balance().await, on_hand(&system).await), (balance, json!(60 - completed)));
     promises_hold(&system).await;
