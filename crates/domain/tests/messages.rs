@@ -22,9 +22,13 @@ fn event(name: &str, version: Version, index: u32) -> EventId {
     EventId::new(&Key::Order(order(name)), version, index)
 }
 
-fn advance(skus: &[&str]) -> Work {
+fn advance(skus: &[&str], slot: Option<SlotId>) -> Work {
     let skus = skus.iter().map(|name| sku(name)).collect();
-    Work::Advance { order: order("one"), customer: customer("alice"), skus, slot: Some(SlotId::standard()) }
+    Work::Advance { order: order("one"), customer: customer("alice"), skus, slot }
+}
+
+fn of_goods(skus: &[&str]) -> Work {
+    advance(skus, Some(SlotId::standard()))
 }
 
 fn wake(after: Option<&str>) -> Work {
@@ -37,9 +41,11 @@ fn each_work_goes_in_the_group_of_what_it_contends_on() {
     let alice = format!("account#{}", customer("alice"));
     let slot = Resource::Slot(SlotId::standard());
     for (work, group) in [
-        (advance(&[]), alice.as_str()),
-        (advance(&["tea", "cup"]), "sku#tea"),
-        (advance(&["cup", "tea"]), "sku#cup"),
+        (advance(&[], None), alice.as_str()),
+        (of_goods(&["tea", "cup"]), "sku#tea"),
+        (of_goods(&["cup", "tea"]), "sku#cup"),
+        // It has its goods, and is left to the slot that it lost too many races for.
+        (of_goods(&[]), "slot#standard"),
         (wake(None), "sku#tea"),
         (wake(Some("one")), "sku#tea"),
         (Work::Wake { resource: Resource::Account(customer("alice")), after: None }, alice.as_str()),
@@ -54,7 +60,7 @@ fn each_work_goes_in_the_group_of_what_it_contends_on() {
 #[test]
 fn a_repeat_is_taken_for_one_and_nothing_else_is() {
     let mut taken: BTreeMap<String, WorkMessage> = BTreeMap::new();
-    let works = [advance(&["tea"]), wake(None), wake(Some("one")), wake(Some("two"))];
+    let works = [of_goods(&["tea"]), wake(None), wake(Some("one")), wake(Some("two"))];
     let events = [event("one", 1, 0), event("one", 1, 1), event("one", 2, 0), event("two", 1, 0)];
     for event in events {
         for attempt in [0, 1, 2, 20] {
@@ -102,7 +108,7 @@ fn a_notice_and_work_of_one_event_are_two_messages() {
     };
     let ids = [event("one", 1, 0), event("one", 1, 1), event("one", 2, 0)].map(|event| of(event).deduplication_id());
     assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2], "one commit tells several things: {ids:?}");
-    let work = WorkMessage { work: advance(&[]), event: event("one", 1, 0), attempt: 0 };
+    let work = WorkMessage { work: advance(&[], None), event: event("one", 1, 0), attempt: 0 };
     assert_ne!(work.deduplication_id(), ids[0]);
     assert_eq!(of(event("one", 1, 0)).group(), customer("alice").to_string());
 }
