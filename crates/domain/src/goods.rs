@@ -64,7 +64,8 @@ impl Stock {
     /// Takes some away, if there is enough.
     pub(crate) fn take(self, quantity: u32, now: Timestamp) -> Result<Self, Short> {
         let on_hand = self.on_hand.checked_sub(quantity.into());
-        let on_hand = on_hand.or_else(|| (planted!(OneTooMany) && self.on_hand + 1 == quantity.into()).then_some(0));
+        let on_hand =
+            on_hand.or_else(|| (planted!(OneTooMany) && self.on_hand + 1 == u64::from(quantity)).then_some(0));
         on_hand
             .map(|on_hand| Self { on_hand, changed_at: now, ..self })
             .ok_or_else(|| Short::of(self.on_hand, quantity))
