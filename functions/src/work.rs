@@ -2,6 +2,7 @@
 //! and what to do with what cannot be done. Used by `advance-orders`, `sweep` and `recover`.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use domain::accounts::Account;
 use domain::books::{Books, Draft, Halt, Kept, Key};
@@ -37,8 +38,7 @@ pub(crate) struct Errand {
 /// those that must be delivered again.
 pub(crate) async fn advance(app: &App, errands: &[Errand]) -> Vec<usize> {
     let mut failed = Vec::new();
-    let all = 0..errands.len();
-    let mut rest = vec![all];
+    let mut rest: Vec<Range<usize>> = std::iter::once(0..errands.len()).collect();
     while let Some(places) = rest.pop() {
         let some = &errands[places.clone()];
         if let [errand] = some {

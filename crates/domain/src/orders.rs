@@ -395,7 +395,7 @@ impl Order {
 
     /// Puts the order into the queue under a resource, out of the one that it may stand in.
     fn take_place(&mut self, draft: &mut Draft<'_>, resource: Resource) -> Result<(), Halt> {
-        if let Some(left) = self.parked.replace(resource) {
+        if let Some(left) = self.parked.replace(resource).filter(|_| !planted!(PlaceKeptOnMove)) {
             draft.delete(self.waiting_key(left))?;
         }
         draft.insert(Waiting {

@@ -74,9 +74,24 @@ bugs! {
     BatchSeesPast = "batch-sees-past",
         "each order of a batch is decided on what was loaded, not on what those before it left";
     KeyWithoutCustomer = "key-without-customer", "an idempotency key is looked up without whose it is";
+    // Goods.
+    OneTooMany = "one-too-many", "the last piece of a stock is sold twice";
+    ReleaseForgotten = "release-forgotten", "what is cancelled is no longer reserved, and its goods stay away";
+    ReleasedTwice = "released-twice", "what is cancelled gives its goods back twice";
+    ReservationKept = "reservation-kept", "what is cancelled keeps its goods and says so";
+    ReleaseUntold = "release-untold", "goods that are given back wake nobody";
+    RefundUntold = "refund-untold", "money that is given back wakes nobody";
+    UndoneForwards = "undone-forwards", "what is cancelled is undone in the order in which it was done";
+    SlotOverfull = "slot-overfull", "a full slot takes one more: `<=` for `<`";
+    RaiseUntold = "raise-untold", "a slot wakes those who wait only when it is opened, not when it is raised";
+    ParkedUnchecked = "parked-unchecked", "an order is parked over a stock that it only looked at";
+    PlaceKeptOnMove = "place-kept-on-move", "an order that moves to another queue keeps its place in the first";
+    ReceiptAnew = "receipt-anew", "a receipt that comes again is taken in again";
+    AcceptedUnseen = "accepted-unseen", "a courier takes an order without a look at its slot";
     // What is told.
     NoticeWithoutIndex = "notice-without-index", "two notices of one commit have the same deduplication id";
     // How it is kept.
+    StockUnconditional = "stock-unconditional", "stock is written over whatever version is there";
     VersionNotCompared = "version-not-compared", "an item is written over whatever version is there";
     AbsenceNotChecked = "absence-not-checked", "a new item is written over one that is there";
     UnknownIsDone = "unknown-is-done", "a write whose answer was lost is taken for done";

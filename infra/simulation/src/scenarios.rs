@@ -119,7 +119,7 @@ impl Scenario {
         Self { only: &["Sweep"], ..Self::of("slot-begun", &[slot_begun]) },
         Self {
             only: &["AdvanceOrders"],
-            ..Self::of("raced", &[begun_sold]).in_outage(5_500, 8_500, Class::Transact, Fault::Conflict)
+            ..Self::of("raced", &[begun_sold]).in_outage(5_076, 6_900, Class::Transact, Fault::Conflict)
         },
         Self { only: &["GetProduct", "ListProducts", "ListSlots"], ..Self::of("shelves", &[shelves]) },
     ];

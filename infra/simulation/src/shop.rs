@@ -136,18 +136,23 @@ impl Customer {
             2 => return Some(Operation::Shop(put_slot(rng))),
             _ => {}
         }
-        let orders = places(&self.model.intents, |intent| intent.kind == Kind::Order && intent.accepted.is_some());
+        // What was ordered last is most likely still on its way.
+        let mut orders = places(&self.model.intents, |intent| intent.kind == Kind::Order && intent.accepted.is_some());
+        orders.reverse();
+        orders.truncate(4);
         let one = |rng: &mut fastrand::Rng| orders.get(rng.usize(0..orders.len().max(1))).copied();
+        let on_the_shelf = self.known().shelves.products.clone();
+        let goods = |rng: &mut fastrand::Rng| goods(rng, &on_the_shelf);
         Some(match rng.u32(0..100) {
-            0..24 => Operation::Order(goods(rng)),
-            24..38 => Operation::Receive(receipt(rng)),
-            38..45 => Operation::Shop(put_slot(rng)),
-            45..48 => {
+            0..23 => Operation::Order(goods(rng)),
+            23..33 => Operation::Receive(receipt(rng)),
+            33..41 => Operation::Shop(put_slot(rng)),
+            41..45 => {
                 let which = rng.usize(0..SKUS.len());
                 Operation::Shop(put_product(rng, which))
             }
-            48..55 => one(rng).map_or(Operation::Order(goods(rng)), |order| Operation::Shop(Deed::Cancel(order))),
-            55..61 => one(rng).map_or(Operation::Receive(receipt(rng)), |order| Operation::Shop(Deed::Accept(order))),
+            45..53 => one(rng).map_or(Operation::Order(goods(rng)), |order| Operation::Shop(Deed::Cancel(order))),
+            53..61 => one(rng).map_or(Operation::Receive(receipt(rng)), |order| Operation::Shop(Deed::Accept(order))),
             61..68 => {
                 let mut burst: Vec<(Kind, Body)> = (0..rng.usize(2..6)).map(|_| (Kind::Order, goods(rng))).collect();
                 if rng.bool() {
@@ -320,7 +325,8 @@ fn put_product(rng: &mut fastrand::Rng, which: usize) -> Deed {
 }
 
 fn put_slot(rng: &mut fastrand::Rng) -> Deed {
-    let slot = SLOTS[rng.usize(0..SLOTS.len())];
+    // Most are for whoever names none, as most orders are.
+    let slot = SLOTS[rng.usize(0..6).saturating_sub(3)];
     let begins_ms = match (slot, rng.u32(0..4)) {
         ("dawn", 0..3) => Some(rng.i64(2_000..90_000)),
         ("noon", 0) => Some(rng.i64(60_000..7_200_000)),
@@ -334,8 +340,11 @@ fn receipt(rng: &mut fastrand::Rng) -> Body {
     Body::receipt(SKUS[rng.usize(0..SKUS.len())].0, rng.u32(1..7))
 }
 
-fn goods(rng: &mut fastrand::Rng) -> Body {
-    let mut skus = SKUS.map(|(sku, _)| sku);
+/// Mostly of what is there.
+fn goods(rng: &mut fastrand::Rng, on_the_shelf: &BTreeSet<String>) -> Body {
+    let anything = on_the_shelf.is_empty() || rng.u32(0..8) == 0;
+    let mut skus: Vec<&str> =
+        SKUS.into_iter().map(|(sku, _)| sku).filter(|sku| anything || on_the_shelf.contains(*sku)).collect();
     rng.shuffle(&mut skus);
     let lines = skus.into_iter().take(rng.usize(1..4)).map(|sku| (sku.to_owned(), rng.u32(1..4))).collect();
     let slot = match rng.u32(0..8) {

@@ -5,7 +5,7 @@ use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::ids::{CustomerId, OrderId};
 use crate::slots::Slot;
-use crate::{Outcome, Refusal, Timestamp};
+use crate::{Outcome, Refusal, Timestamp, planted};
 
 /// Books the order in its slot, if that has room.
 pub(super) fn book(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<Result<(), Lack>, Halt> {
@@ -27,7 +27,7 @@ pub fn accept(draft: &mut Draft<'_>, id: OrderId, courier: CustomerId, now: Time
         return Err(Refusal::NotAwaitingDelivery { state: order.state }.into());
     }
     draft.foresee(order.ahead())?;
-    if draft.get::<Slot>(Key::Slot(order.slot()))?.is_some_and(|slot| slot.has_room(now)) {
+    if draft.get::<Slot>(Key::Slot(order.slot()))?.is_some_and(|slot| slot.has_room(now)) && !planted!(AcceptedUnseen) {
         return Err(Refusal::SlotHasRoom.into());
     }
     hand_over(draft, &mut order, Delivery::Accepted, accepted, now)?;

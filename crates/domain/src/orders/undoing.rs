@@ -7,7 +7,7 @@ use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::goods::Stock;
 use crate::ids::{CustomerId, OrderId};
-use crate::{Amount, Outcome, Refusal, Timestamp};
+use crate::{Amount, Outcome, Refusal, Timestamp, planted};
 
 /// Cancels an order for its customer, at any step before it completes. Its state is its key: one that is cancelled,
 /// for whatever reason, is answered as it is.
@@ -38,9 +38,14 @@ pub(super) fn end(
     order.moved(Move::Cancel);
     order.leave_queue(draft)?;
     order.look_at = None;
-    for step in order.plan.clone().into_iter().rev() {
+    let mut steps = order.plan.clone();
+    if !planted!(UndoneForwards) {
+        steps.reverse();
+    }
+    for step in steps {
         match step {
             Step::Payment if !order.charged.is_zero() => refund(draft, &mut order, now)?,
+            Step::Stock if planted!(ReservationKept) => {}
             Step::Stock if order.reserved => release(draft, &mut order, now)?,
             // What was handed over has completed.
             Step::Payment | Step::Stock | Step::Delivery => {}
@@ -59,7 +64,9 @@ fn refund(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<()
     order.charged = Amount::ZERO;
     draft.put(account)?;
     draft.insert(entry)?;
-    draft.tell(key, Told::MoneyAvailable, now)?;
+    if !planted!(RefundUntold) {
+        draft.tell(key, Told::MoneyAvailable, now)?;
+    }
     order.pass(draft, Told::OrderRefunded { balance }, now)
 }
 
@@ -68,9 +75,15 @@ fn release(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<(
     order.reserved = false;
     for line in order.lines.clone() {
         let key = Key::Stock(line.sku);
+        if planted!(ReleaseForgotten) {
+            continue;
+        }
         let stock = draft.get::<Stock>(key)?.unwrap_or_else(|| Stock::none(line.sku, now));
-        draft.put(stock.give_back(line.quantity, now))?;
-        draft.tell(key, Told::StockAvailable, now)?;
+        let quantity = if planted!(ReleasedTwice) { line.quantity * 2 } else { line.quantity };
+        draft.put(stock.give_back(quantity, now))?;
+        if !planted!(ReleaseUntold) {
+            draft.tell(key, Told::StockAvailable, now)?;
+        }
     }
     order.pass(draft, Told::OrderReleased, now)
 }

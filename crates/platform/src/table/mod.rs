@@ -215,8 +215,11 @@ impl Table {
         let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
         let action = TransactWriteItem::builder();
         Ok(match change {
-            Change::Put { item, over, events, .. } => {
-                let condition = Condition::over(*over);
+            Change::Put { item, over, events, key } => {
+                let condition = match over {
+                    Some(_) if planted!(StockUnconditional) && matches!(key, Key::Stock(_)) => Condition::there(),
+                    over => Condition::over(*over),
+                };
                 let put = Put::builder()
                     .table_name(&self.name)
                     .set_item(Some(encode(item, Change::next_version(*over), commit, events)?))
@@ -257,9 +260,14 @@ struct Condition {
 }
 
 impl Condition {
+    /// As somebody could write it who forgets the version.
+    const fn there() -> Self {
+        Self { expression: "attribute_exists(pk)", values: None }
+    }
+
     fn over(version: Option<Version>) -> Self {
         match version {
-            Some(_) if planted!(VersionNotCompared) => Self { expression: "attribute_exists(pk)", values: None },
+            Some(_) if planted!(VersionNotCompared) => Self::there(),
             None if planted!(AbsenceNotChecked) => {
                 Self { expression: "attribute_not_exists(deleted_at)", values: None }
             }
