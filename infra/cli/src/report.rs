@@ -38,6 +38,9 @@ pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
             "products": report.products,
             "receipts": report.receipts,
             "slots": report.slots,
+            "endpoints": report.endpoints,
+            "deliveries": report.deliveries,
+            "undelivered": report.undelivered,
             "unreadable": report.unreadable,
             "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
@@ -75,6 +78,9 @@ pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
     }
     if report.slots > 0 {
         seen.push(("slots", report.slots.to_string()));
+    }
+    if report.deliveries > 0 {
+        seen.push(("deliveries", format!("{}, {} of them on their way", report.deliveries, report.undelivered)));
     }
     if report.unreadable > 0 {
         let count = report.unreadable;
