@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
+use domain::books::Key;
+use domain::events::EventId;
 use domain::webhooks::{Answer as Became, NoAnswer, Reach};
 use http::Request;
 use local_cloud::Fate;
@@ -330,6 +332,43 @@ async fn an_endpoint_that_never_answers_holds_up_nobody_else() {
     assert_eq!(receiver.heard_at(OTHER).len(), 20);
     assert_eq!(receiver.heard_at(HOOK).len(), 4 * 20, "at once, after 5 s, 5 min and 30 min");
     assert!(get(&system, "alice").await.expect(200).json()["failing_since"].is_string());
+    promises_hold(&system).await;
+}
+
+/// The delivery is forgotten, and the notification stays: what comes again after that is told and delivered no more.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_forgotten_after_a_month_and_not_delivered_again() {
+    let receiver = Receiver::default();
+    let system = system(&receiver);
+    put(&system, "alice", HOOK).await.expect(200);
+    let order = user(&system, "alice").order("o1", "10").await.expect(201).id();
+    system.settled().await;
+    let event = receiver.heard()[0].json()["data"]["id"].as_str().unwrap().to_owned();
+    let key = Key::Delivery(EventId::parse(&event).unwrap());
+    let kept = async || system.app().store.table().load(&[key]).await.unwrap()[&key].is_some();
+    let days = async |days: u64| {
+        tokio::time::advance(Duration::from_secs(days * 24 * 3_600)).await;
+        hours(1).await;
+    };
+    days(29).await;
+    assert!(kept().await);
+    days(2).await;
+    assert!(!kept().await, "it is over for a month");
+    let account = platform_customer(&system, "alice").await;
+    let text = "Payment is not possible: 10.00 is missing";
+    let notification = json!({
+        "customer": account, "at": START_MS, "event": event, "order": order, "transition": "waiting", "text": text,
+    });
+    let queue = system.cloud.stack().queues.iter().find(|queue| queue.name.ends_with("-notifications.fifo")).unwrap();
+    let message = json!({
+        "QueueUrl": queue.url, "MessageBody": notification.to_string(), "MessageGroupId": account,
+        "MessageDeduplicationId": "again",
+    });
+    aws(&system, "AmazonSQS.SendMessage", message).await;
+    system.settled().await;
+    assert!(!kept().await);
+    let told = receiver.heard().into_iter().filter(|heard| heard.json()["data"]["id"] == event).count();
+    assert_eq!(told, 1);
     promises_hold(&system).await;
 }
 
