@@ -62,7 +62,7 @@ const TABLE: &[Row] = &[
     owners("GET /orders/{id}", "", 200),
     owners("GET /orders/{id}/timeline", "", 200),
     own("GET /notifications", "", 200),
-    own("PUT /webhook", r#"{"url":"https://shop.example.com/"}"#, 200),
+    own("PUT /webhook", r#"{"url":"https://shop.example/"}"#, 200),
     own("GET /webhook", "", 200),
     own("DELETE /webhook", "", 204),
     open("GET /openapi.json", "", 200),

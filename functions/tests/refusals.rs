@@ -86,7 +86,7 @@ fn cases() -> Vec<Case> {
         case("GET /webhook", "", 404, "webhook_not_found"),
         case("PUT /webhook", "{}", 422, "field_missing"),
         case("PUT /webhook", r#"{"url":null}"#, 422, "field_wrong_type"),
-        case("PUT /webhook", r#"{"url":"https://shop.example.com/","secret":"mine"}"#, 422, "field_unknown"),
+        case("PUT /webhook", r#"{"url":"https://shop.example/","secret":"mine"}"#, 422, "field_unknown"),
     ];
     for call in ["POST /profiles", "POST /sessions"] {
         let with = |email: &str, password: &str| format!(r#"{{"email":"{email}","password":"{password}"}}"#);
@@ -111,18 +111,18 @@ fn cases() -> Vec<Case> {
     }
     for (url, code) in [
         ("", "webhook_url_malformed"),
-        ("shop.example.com/hooks", "webhook_url_malformed"),
+        ("shop.example/hooks", "webhook_url_malformed"),
         ("https://", "webhook_url_malformed"),
-        ("http://shop.example.com/", "webhook_url_not_https"),
-        ("ftp://shop.example.com/", "webhook_url_not_https"),
-        ("https://alice:secret@shop.example.com/", "webhook_url_has_credentials"),
-        ("https://shop.example.com/#orders", "webhook_url_has_fragment"),
-        ("https://shop.example.com:22/", "webhook_url_port"),
+        ("http://shop.example/", "webhook_url_not_https"),
+        ("ftp://shop.example/", "webhook_url_not_https"),
+        ("https://alice:secret@shop.example/", "webhook_url_has_credentials"),
+        ("https://shop.example/#orders", "webhook_url_has_fragment"),
+        ("https://shop.example:22/", "webhook_url_port"),
         ("https://localhost/", "webhook_url_not_public"),
         ("https://127.1/", "webhook_url_not_public"),
         ("https://[::ffff:169.254.169.254]/", "webhook_url_not_public"),
         ("https://10.0.0.1/", "webhook_url_not_public"),
-        (&format!("https://shop.example.com/{}", "x".repeat(476)), "webhook_url_too_long"),
+        (&format!("https://shop.example/{}", "x".repeat(480)), "webhook_url_too_long"),
     ] {
         cases.push(case("PUT /webhook", serde_json::json!({ "url": url }).to_string(), 422, code));
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
+use domain::books::Key;
+use domain::events::EventId;
 use domain::webhooks::{Answer as Became, NoAnswer, Reach};
 use http::Request;
 use local_cloud::Fate;
@@ -105,8 +107,8 @@ impl Heard {
     }
 }
 
-const HOOK: &str = "https://shop.example.com/hooks";
-const OTHER: &str = "https://other.example.com/hooks";
+const HOOK: &str = "https://shop.example/hooks";
+const OTHER: &str = "https://other.example/hooks";
 
 fn system(receiver: &Receiver) -> System {
     system_with(|mut options| {
@@ -208,17 +210,17 @@ async fn what_is_wrong_with_a_url_is_said_and_changes_nothing() {
     let system = system(&Receiver::default());
     let set = put(&system, "alice", HOOK).await.expect(200);
     for (url, code) in [
-        ("shop.example.com", "webhook_url_malformed"),
-        ("http://shop.example.com/", "webhook_url_not_https"),
-        ("https://user@shop.example.com/", "webhook_url_has_credentials"),
-        ("https://shop.example.com/#a", "webhook_url_has_fragment"),
-        ("https://shop.example.com:25/", "webhook_url_port"),
+        ("shop.example", "webhook_url_malformed"),
+        ("http://shop.example/", "webhook_url_not_https"),
+        ("https://user@shop.example/", "webhook_url_has_credentials"),
+        ("https://shop.example/#a", "webhook_url_has_fragment"),
+        ("https://shop.example:25/", "webhook_url_port"),
         ("https://169.254.169.254/latest/meta-data/", "webhook_url_not_public"),
         ("https://localhost/", "webhook_url_not_public"),
     ] {
         assert_eq!(put(&system, "alice", url).await.expect(422).code(), code, "{url}");
     }
-    let long = format!("https://shop.example.com/{}", "x".repeat(500));
+    let long = format!("https://shop.example/{}", "x".repeat(500));
     assert_eq!(put(&system, "alice", &long).await.expect(422).code(), "webhook_url_too_long");
     assert_eq!(get(&system, "alice").await.expect(200).bytes, set.bytes);
 }
@@ -330,6 +332,43 @@ async fn an_endpoint_that_never_answers_holds_up_nobody_else() {
     assert_eq!(receiver.heard_at(OTHER).len(), 20);
     assert_eq!(receiver.heard_at(HOOK).len(), 4 * 20, "at once, after 5 s, 5 min and 30 min");
     assert!(get(&system, "alice").await.expect(200).json()["failing_since"].is_string());
+    promises_hold(&system).await;
+}
+
+/// The delivery is forgotten, and the notification stays: what comes again after that is told and delivered no more.
+#[tokio::test(start_paused = true)]
+async fn what_has_arrived_is_forgotten_after_a_month_and_not_delivered_again() {
+    let receiver = Receiver::default();
+    let system = system(&receiver);
+    put(&system, "alice", HOOK).await.expect(200);
+    let order = user(&system, "alice").order("o1", "10").await.expect(201).id();
+    system.settled().await;
+    let event = receiver.heard()[0].json()["data"]["id"].as_str().unwrap().to_owned();
+    let key = Key::Delivery(EventId::parse(&event).unwrap());
+    let kept = async || system.app().store.table().load(&[key]).await.unwrap()[&key].is_some();
+    let days = async |days: u64| {
+        tokio::time::advance(Duration::from_secs(days * 24 * 3_600)).await;
+        hours(1).await;
+    };
+    days(29).await;
+    assert!(kept().await);
+    days(2).await;
+    assert!(!kept().await, "it is over for a month");
+    let account = platform_customer(&system, "alice").await;
+    let text = "Payment is not possible: 10.00 is missing";
+    let notification = json!({
+        "customer": account, "at": START_MS, "event": event, "order": order, "transition": "waiting", "text": text,
+    });
+    let queue = system.cloud.stack().queues.iter().find(|queue| queue.name.ends_with("-notifications.fifo")).unwrap();
+    let message = json!({
+        "QueueUrl": queue.url, "MessageBody": notification.to_string(), "MessageGroupId": account,
+        "MessageDeduplicationId": "again",
+    });
+    aws(&system, "AmazonSQS.SendMessage", message).await;
+    system.settled().await;
+    assert!(!kept().await);
+    let told = receiver.heard().into_iter().filter(|heard| heard.json()["data"]["id"] == event).count();
+    assert_eq!(told, 1);
     promises_hold(&system).await;
 }
 

@@ -22,7 +22,7 @@ fn customer() -> CustomerId {
 }
 
 fn url(path: &str) -> EndpointUrl {
-    EndpointUrl::parse(&format!("https://shop.example.com/{path}"), Reach::Public).unwrap()
+    EndpointUrl::parse(&format!("https://shop.example/{path}"), Reach::Public).unwrap()
 }
 
 fn notification(version: u64) -> Notification {

@@ -7,6 +7,7 @@
 //! holds all of it, for the states of tests; so does [`fingerprint`].
 
 mod again;
+mod deliveries;
 mod first;
 mod pages;
 mod second;
@@ -123,13 +124,14 @@ pub enum Progress {
 
 /// Reads everything and judges it, within a bound of memory.
 pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progress)) -> Result<Report, Failure> {
-    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums } =
+    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums, deliveries } =
         first::pass(table, plan, &mut progress).await?;
     if plan.is_live() && !sums.is_empty() {
         findings.take(sums::again(table, plan, sums, &mut progress).await?);
     } else {
         findings.take(sums);
     }
+    findings.take(deliveries::again(table, settled, deliveries, &mut progress).await?);
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {

@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_call_is_signed_over_what_it_says() {
         let event = EventId::new(&Key::Account(CustomerId::of("i", "s")), 7, 1);
-        let url = EndpointUrl::parse("https://shop.example.com/", Reach::Public).unwrap();
+        let url = EndpointUrl::parse("https://shop.example/", Reach::Public).unwrap();
         let (secret, now) = (Secret::of([9; 32]), Timestamp::from_millis(1_795_240_383_999));
         let call = call(&url, &secret, &event, "{}".to_owned(), now);
         let header = |name: &str| call.headers.iter().find(|(given, _)| *given == name).unwrap().1.as_str();

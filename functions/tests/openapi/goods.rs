@@ -75,7 +75,7 @@ pub(crate) fn changed(ask: Ask) -> Ask {
     match ask.path.as_str() {
         path if ask.method == "PUT" && path.starts_with("/stock") => ask.body(r#"{"name":"Another","price":5}"#),
         path if ask.method == "PUT" && path.starts_with("/slots") => ask.body(r#"{"capacity":5}"#),
-        path if ask.method == "PUT" && path == "/webhook" => ask.body(r#"{"url":"https://other.example.com/"}"#),
+        path if ask.method == "PUT" && path == "/webhook" => ask.body(r#"{"url":"https://other.example/"}"#),
         _ => ask,
     }
 }

@@ -431,8 +431,8 @@ async fn notify_again(scene: &Scene) -> Result<Counted, Error> {
     Ok(scene.measure(scene.run("Notify", notice)).await?.0)
 }
 
-const TAKES_IT: &str = "https://shop.example.com/takes-it";
-const FAILS: &str = "https://shop.example.com/fails";
+const TAKES_IT: &str = "https://shop.example/takes-it";
+const FAILS: &str = "https://shop.example/fails";
 
 /// A notification of a customer who has an endpoint.
 async fn outside(scene: &Scene, url: &str) -> Result<Value, Error> {

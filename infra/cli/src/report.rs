@@ -39,6 +39,9 @@ pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
             "receipts": report.receipts,
             "slots": report.slots,
             "profiles": report.profiles,
+            "endpoints": report.endpoints,
+            "deliveries": report.deliveries,
+            "undelivered": report.undelivered,
             "unreadable": report.unreadable,
             "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
@@ -79,6 +82,9 @@ pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
     }
     if report.profiles > 0 {
         seen.push(("profiles", report.profiles.to_string()));
+    }
+    if report.deliveries > 0 {
+        seen.push(("deliveries", format!("{}, {} of them on their way", report.deliveries, report.undelivered)));
     }
     if report.unreadable > 0 {
         let count = report.unreadable;

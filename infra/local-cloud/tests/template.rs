@@ -657,17 +657,21 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
 
     let table = &stack.tables[0];
     assert_eq!(table.create["StreamSpecification"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
+    assert_eq!(table.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(table.create["GlobalSecondaryIndexes"][0]["IndexName"], "by_owner");
     let stream = &stack.stream_mappings[0];
     assert_eq!((stream.function.as_str(), Some(&stream.stream_arn)), ("Relay", table.stream_arn.as_ref()));
     assert_eq!(stream.on_failure.as_ref(), Some(&stack.buckets[0].arn));
     assert!(stream.bisects_on_error && stream.reports_item_failures && stack.buckets[0].tells_event_bridge);
 
-    assert!(stack.queues.iter().all(|queue| queue.fifo));
+    assert!(stack.queues.iter().all(|queue| queue.fifo == queue.name.ends_with(".fifo")));
     let redrives = stack.queues.iter().filter_map(|queue| queue.redrive.as_ref());
     assert!(redrives.into_iter().all(|redrive| stack.queue_by_arn(&redrive.dead_letter_arn).is_some()));
     let mappings: Vec<&str> = stack.queue_mappings.iter().map(|mapping| mapping.function.as_str()).collect();
-    assert!(["AdvanceOrders", "Notify", "Recover"].iter().all(|function| mappings.contains(function)), "{mappings:?}");
+    assert!(
+        ["AdvanceOrders", "Notify", "DeliverWebhook", "Recover"].iter().all(|function| mappings.contains(function)),
+        "{mappings:?}"
+    );
     assert!(
         stack
             .schedules
@@ -684,6 +688,7 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
             .map(|route| route.function.as_str())
     };
     assert_eq!(route("POST", "/orders"), Some("PlaceOrder"));
+    assert_eq!(route("DELETE", "/webhook"), Some("DeleteWebhook"));
     assert_eq!(route("GET", "/orders/{id}/timeline"), Some("GetTimeline"));
     assert_eq!(api.default_authorizer.as_deref(), Some("Token"));
     assert_eq!(

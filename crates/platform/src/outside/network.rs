@@ -48,9 +48,10 @@ impl Network {
 
     async fn answer(&self, call: Call) -> Answer {
         // An address that stands in the url itself is asked of no resolver; what was set in another reach is not in ours.
-        if EndpointUrl::parse(call.url.as_str(), self.reach).as_ref() != Ok(&call.url) {
+        let Ok(url) = EndpointUrl::parse(call.url.as_str(), self.reach) else {
             return Answer::Silence(NoAnswer::NotPublic);
-        }
+        };
+        let call = Call { url, ..call };
         let Some(request) = request(&call) else { return Answer::Silence(NoAnswer::Unreachable) };
         match self.connector().call(request).await {
             // Of the body not a byte is asked for.
@@ -159,6 +160,29 @@ mod tests {
             assert_eq!(deployed.answer(call).await, Answer::Silence(NoAnswer::NotPublic), "{text}");
         }
         assert!(deployed.connector.get().is_none(), "nothing was connected to");
+    }
+
+    /// Nobody takes it for granted that https is TLS: the first that is heard is its greeting, with the name that is meant.
+    #[tokio::test]
+    async fn https_is_spoken_over_tls() {
+        use tokio::io::AsyncReadExt as _;
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let heard = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut greeting = vec![0; 1_024];
+            let read = socket.read(&mut greeting).await.unwrap();
+            greeting.truncate(read);
+            greeting
+        });
+        let url = EndpointUrl::parse(&url, Reach::ThisMachineToo).unwrap();
+        let call = Call { url, at: Timestamp::from_millis(0), headers: Vec::new(), body: "{}".to_owned() };
+        let answer = Network::new(Reach::ThisMachineToo).answer(call).await;
+        assert_eq!(answer, Answer::Silence(NoAnswer::Unreachable), "whoever greets nobody back is not spoken to");
+        let greeting = heard.await.unwrap();
+        assert_eq!(greeting[..2], [0x16, 3], "{greeting:?}");
+        assert!(greeting.windows(9).any(|part| part == b"localhost"), "{greeting:?}");
     }
 
     #[test]

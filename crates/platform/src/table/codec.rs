@@ -424,7 +424,7 @@ mod tests {
         let event = EventId::new(&Key::Order(order), 3, 1);
         let (transition, text) = ("paid".to_owned(), "Your order is paid".to_owned());
         let notification = domain::messages::Notification { customer, at: now, event, order, transition, text };
-        let url = EndpointUrl::parse("https://shop.example.com/hooks", Reach::Public).unwrap();
+        let url = EndpointUrl::parse("https://shop.example/hooks", Reach::Public).unwrap();
         let mut books = Books::default();
         [Key::Endpoint(customer), notification.key()].into_iter().for_each(|key| books.lay(key, None));
         books.decide(|draft| webhooks::put(draft, customer, &url, Secret::of([7; 32]), now)).unwrap();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use domain::books::{Item, Kept, Key, Version};
+use domain::events::EventId;
 use domain::ids::CustomerId;
 use domain::orders::{Order, Resource, Waiting};
 use domain::promises::{
@@ -31,6 +32,8 @@ pub(super) struct Read {
     pub(super) accounts: BTreeMap<CustomerId, Totals>,
     /// Stock and slots that do not come to what they say.
     pub(super) sums: Vec<Finding>,
+    /// Deliveries of a live table that are to be read again, each with what was found.
+    pub(super) deliveries: BTreeMap<EventId, Vec<Finding>>,
 }
 
 struct Pass<'a> {
@@ -49,6 +52,7 @@ struct Pass<'a> {
     places: Vec<Waiting>,
     deliveries: Vec<Delivery>,
     late: Late,
+    doubtful: BTreeMap<EventId, Vec<Finding>>,
 }
 
 pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(Progress)) -> Result<Read, Failure> {
@@ -68,6 +72,7 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
         places: Vec::new(),
         deliveries: Vec::new(),
         late: Late::new(plan.findings),
+        doubtful: BTreeMap::new(),
     };
     let mut pages = Pages::new(table, plan);
     let mut items = 0;
@@ -95,9 +100,18 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
     pass.look_at_places().await?;
     pass.look_at_deliveries().await?;
     let settled = plan.settled(until, pass.report.newest);
-    pass.look_at_late(settled).await?;
-    let Pass { sketch, shelves, report, totals, findings, accounts, .. } = pass;
-    Ok(Read { suspects: sketch.suspects(settled), report, totals, settled, findings, accounts, sums: shelves.judge() })
+    pass.look_at_late(settled);
+    let Pass { sketch, shelves, report, totals, findings, accounts, doubtful, .. } = pass;
+    Ok(Read {
+        suspects: sketch.suspects(settled),
+        report,
+        totals,
+        settled,
+        findings,
+        accounts,
+        sums: shelves.judge(),
+        deliveries: doubtful,
+    })
 }
 
 impl Pass<'_> {
@@ -215,23 +229,29 @@ impl Pass<'_> {
         let notifications = readable(self.table, &keys).await?;
         for delivery in deliveries {
             let is_there = notifications.get(&delivery.notification()).is_some_and(Option::is_some);
-            self.findings.take(judge_delivery(&delivery, is_there));
+            self.doubt(delivery.event, judge_delivery(&delivery, is_there));
         }
         Ok(())
     }
 
-    /// Deliveries that nobody has looked at in time, if that is so still.
-    async fn look_at_late(&mut self, settled: Timestamp) -> Result<(), Failure> {
+    /// Deliveries that nobody has looked at in time.
+    fn look_at_late(&mut self, settled: Timestamp) {
         let late: Vec<_> = self.late.before(settled).collect();
-        for (event, finding) in late {
-            let key = Key::Delivery(event);
-            let now = readable(self.table, &[key]).await?.remove(&key).flatten();
-            let delivery = now.as_ref().and_then(|stored| Delivery::of_item(&stored.found.item));
-            if delivery.and_then(|delivery| delivery.look_at).is_some_and(|due| due < settled) {
-                self.findings.take([finding]);
-            }
+        late.into_iter().for_each(|(event, finding)| self.doubt(event, vec![finding]));
+    }
+
+    /// Of a table that goes on a delivery is read again before anything is said of it.
+    fn doubt(&mut self, event: EventId, found: Vec<Finding>) {
+        if found.is_empty() {
+            return;
         }
-        Ok(())
+        if !self.plan.is_live() {
+            self.findings.take(found);
+        } else if self.doubtful.len() < self.plan.findings || self.doubtful.contains_key(&event) {
+            self.doubtful.entry(event).or_default().extend(found);
+        } else {
+            self.findings.is_cut = true;
+        }
     }
 
     /// Whether an order has not moved since it was read: what was read after it goes with it.

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use benchmarks::{Calls, Meter};
-use domain::webhooks::Reach;
 use domain::{Millis, Timestamp};
 use local_cloud::stack::{Function, Stack};
 use local_system::panics;
 use platform::chance::Chance;
-use platform::outside::Outside;
 use platform::runtime::Invocation;
 use platform::{App, Clock};
 use serde::Serialize;
@@ -63,10 +61,8 @@ impl Step<'_> {
             }
         };
         let meter = Meter::default();
-        let app = App::new(config, meter.before(network), clock, seed)
-            .with_outside(Outside::network(Reach::ThisMachineToo))
-            .with_chance(self.seed.map_or_else(Chance::of_the_system, Chance::seeded));
-        let app = Arc::new(app);
+        let app = App::new(config, meter.before(network), clock, seed);
+        let app = Arc::new(app.with_chance(self.seed.map_or_else(Chance::of_the_system, Chance::seeded)));
         let limit = self.function.timeout_seconds;
         let deadline = app.now().after(Millis::seconds(limit.into()));
         let work = panics::caught(function.invoke(app, event, Invocation { deadline }));

@@ -154,7 +154,7 @@ mod tests {
             customer: CustomerId::of("test", "alice"),
             changed_at: Timestamp::from_millis(1),
             target: Some(Target {
-                url: EndpointUrl::parse("https://shop.example.com/", Reach::Public).unwrap(),
+                url: EndpointUrl::parse("https://shop.example/", Reach::Public).unwrap(),
                 secret: Secret::of([secret; 32]),
                 set_at: Timestamp::from_millis(1),
                 failing_since: None,
