@@ -2,24 +2,22 @@
 //! request after the other; and how long after the 201 the order is completed.
 //!
 //! First the orders come back to back, while the work that they cause goes on behind them; the target is held against
-//! these. Then each is waited for until a read shows it completed, so that the next finds the system nearly at rest. The caller is a thread with a plain socket, so that what is timed is the system and not a
-//! client's runtime. Not here: many callers at once, and the network.
+//! these. Then each is waited for until a read shows it completed, so that the next finds the system nearly at rest. Then
+//! orders of goods come at a steady rate. Not here: many callers at once, and the network.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use local_cloud::{Clock, Storage, edge};
+use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
-use crate::error::{Error, ensure};
+use crate::caller::{Caller, Served, off_the_runtime};
+use crate::error::Error;
 use crate::memory;
+use crate::steady::{self, Steady};
 
 const CUSTOMER: &str = "alice";
 const SEED: u64 = 1;
@@ -35,13 +33,17 @@ pub struct LatencyOptions {
     pub requests: usize,
     /// Orders that are followed to their end.
     pub followed: usize,
+    /// Orders of goods at a steady rate.
+    pub goods: usize,
+    /// So many of them a second.
+    pub rate: u32,
     /// The `paidonce` binary, to measure the memory of an idle `serve`. Without it that is left out.
     pub binary: Option<PathBuf>,
 }
 
 impl Default for LatencyOptions {
     fn default() -> Self {
-        Self { warm_up: 200, requests: 2_000, followed: 500, binary: None }
+        Self { warm_up: 200, requests: 2_000, followed: 500, goods: 1_500, rate: 50, binary: None }
     }
 }
 
@@ -54,6 +56,8 @@ pub struct LatencyReport {
     pub place_at_rest: Spread,
     /// From the 201 until a read shows the order completed.
     pub completed: Spread,
+    /// The same of goods that are all there, at a steady rate.
+    pub goods: Steady,
     /// What an idle `serve` holds in memory, where a binary was given.
     pub idle_kib: Option<u64>,
     /// Whether this is a build that the targets are meant for.
@@ -102,12 +106,19 @@ impl Spread {
 impl LatencyReport {
     /// What the median of placing an order stays under, in a release build.
     pub const TARGET_MEDIAN_US: u64 = 5_000;
+    /// What goods at a steady rate stay under, from the 201 to completed: the median, and the 99th in a hundred.
+    pub const TARGET_GOODS_US: (u64, u64) = (100_000, 500_000);
     /// What an idle `serve` stays under.
     pub const TARGET_IDLE_KIB: u64 = 60 * 1_024;
 
     /// Of what was measured. The targets are a release build's; a slower build is held to them all the same.
     pub fn within_target(&self) -> bool {
-        self.place.median_us < Self::TARGET_MEDIAN_US && self.idle_kib.is_none_or(|kib| kib < Self::TARGET_IDLE_KIB)
+        let (median, p99) = Self::TARGET_GOODS_US;
+        self.place.median_us < Self::TARGET_MEDIAN_US
+            && self.goods.completed.median_us < median
+            && self.goods.completed.p99_us < p99
+            && self.goods.kept_its_rate()
+            && self.idle_kib.is_none_or(|kib| kib < Self::TARGET_IDLE_KIB)
     }
 
     pub fn to_json(&self) -> Value {
@@ -115,8 +126,14 @@ impl LatencyReport {
             "place": self.place.to_json(),
             "place_at_rest": self.place_at_rest.to_json(),
             "completed": self.completed.to_json(),
+            "goods": { "completed": self.goods.completed.to_json(), "rate": self.goods.rate, "placed_in_ms": self.goods.placed_in_ms },
             "idle_kib": self.idle_kib,
-            "targets": { "place_median_us": Self::TARGET_MEDIAN_US, "idle_kib": Self::TARGET_IDLE_KIB },
+            "targets": {
+                "place_median_us": Self::TARGET_MEDIAN_US,
+                "goods_median_us": Self::TARGET_GOODS_US.0,
+                "goods_p99_us": Self::TARGET_GOODS_US.1,
+                "idle_kib": Self::TARGET_IDLE_KIB,
+            },
             "optimised": self.optimised,
             "within_target": self.within_target(),
         })
@@ -132,14 +149,21 @@ impl fmt::Display for LatencyReport {
             "ms", "requests", "min", "median", "p99", "target"
         )?;
         let target = format!("< {}", Self::TARGET_MEDIAN_US / 1_000);
+        let (median, p99) = Self::TARGET_GOODS_US;
+        let goods_target = format!("< {}, {}", median / 1_000, p99 / 1_000);
+        let goods = format!("goods, the same, {} a second", self.goods.rate);
         for (what, spread, target) in [
             ("POST /orders, back to back", self.place, target.as_str()),
             ("POST /orders, one at a time", self.place_at_rest, ""),
             ("from the 201 to completed", self.completed, ""),
+            (goods.as_str(), self.goods.completed, goods_target.as_str()),
         ] {
             let Spread { samples, min_us, median_us, p99_us, .. } = spread;
             let [min, median, p99] = [min_us, median_us, p99_us].map(thousandths);
             writeln!(f, "{what:WIDTH$}  {samples:>8}  {min:>9}  {median:>9}  {p99:>9}  {target:>9}")?;
+        }
+        if !self.goods.kept_its_rate() {
+            writeln!(f, "{:WIDTH$}  {} ms, too slow for that rate", "they were placed in", self.goods.placed_in_ms)?;
         }
         let memory = match self.idle_kib {
             Some(kib) => format!("{} MiB, target < {}", tenths_of_mib(kib), Self::TARGET_IDLE_KIB / 1_024),
@@ -162,7 +186,7 @@ fn tenths_of_mib(kib: u64) -> String {
 
 /// Measures on a system of its own, in a temporary directory. Call it inside a runtime with I/O and time.
 pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
-    let LatencyOptions { warm_up, requests, followed, binary } = options;
+    let LatencyOptions { warm_up, requests, followed, goods, rate, binary } = options;
     // First and alone, so that neither takes time from the other.
     let idle_kib = match binary {
         Some(binary) => Some(memory::of_idle_serve(&binary).await?),
@@ -177,7 +201,7 @@ pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
     let address = served.address;
 
     let placed = off_the_runtime(move || {
-        let mut caller = Caller::connect(address)?;
+        let mut caller = Customer(Caller::connect(address)?);
         caller.deposit()?;
         caller.place_each("warm-up", warm_up)?;
         caller.place_each("timed", requests)
@@ -185,7 +209,7 @@ pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
     .await?;
     system.settled().await;
     let (at_rest, completed) = off_the_runtime(move || {
-        let mut caller = Caller::connect(address)?;
+        let mut caller = Customer(Caller::connect(address)?);
         let followed = (0..followed).map(|number| caller.follow(&format!("followed-{number}"), &on_advanced));
         Ok(followed.collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
     })
@@ -193,11 +217,13 @@ pub async fn latency(options: LatencyOptions) -> Result<LatencyReport, Error> {
 
     served.stop().await;
     system.stop().await;
+    let goods = steady::goods(goods, rate).await?;
     let nothing = || Error::Unexpected("nothing was asked to be measured".to_owned());
     Ok(LatencyReport {
         place: Spread::of(placed).ok_or_else(nothing)?,
         place_at_rest: Spread::of(at_rest).ok_or_else(nothing)?,
         completed: Spread::of(completed).ok_or_else(nothing)?,
+        goods,
         idle_kib,
         optimised: !cfg!(debug_assertions),
     })
@@ -212,51 +238,13 @@ fn tell_of_advancing(advanced: mpsc::Sender<()>) -> local_cloud::InvocationObser
     })
 }
 
-/// A caller that waits does not hold up what it waits for.
-async fn off_the_runtime<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let called = tokio::task::spawn_blocking(call).await;
-    called.unwrap_or_else(|error| Err(Error::Unexpected(format!("the caller broke off: {error}"))))
-}
+/// One customer whose orders are timed.
+struct Customer(Caller);
 
-/// The edge on a loopback port.
-struct Served {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Served {
-    async fn start(system: &System) -> Result<Self, Error> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("no port can be had"))?;
-        let address = listener.local_addr().map_err(Error::io("no port can be had"))?;
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(edge::serve(system.edge.clone(), listener, async move { drop(stopped.await) }));
-        Ok(Self { address, stop, task })
-    }
-
-    async fn stop(self) {
-        let _: Result<_, _> = self.stop.send(());
-        drop(self.task.await);
-    }
-}
-
-/// One customer on one connection that is kept open.
-struct Caller {
-    stream: BufReader<TcpStream>,
-}
-
-impl Caller {
-    fn connect(address: SocketAddr) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address).map_err(Error::io("the edge cannot be reached"))?;
-        stream.set_nodelay(true).map_err(Error::io("the edge cannot be reached"))?;
-        Ok(Self { stream: BufReader::new(stream) })
-    }
-
+impl Customer {
     fn deposit(&mut self) -> Result<(), Error> {
-        let (status, answer) = self.call("POST", "/deposits", Some("deposit"), &json!({ "amount": ENOUGH }))?;
-        ensure(status == 201, || format!("the deposit was answered with {status}: {answer}"))
+        let amount = json!({ "amount": ENOUGH });
+        self.0.expect(201, CUSTOMER, ("POST", "/deposits"), Some("deposit"), &amount).map(drop)
     }
 
     /// What placing each took, in microseconds.
@@ -268,9 +256,8 @@ impl Caller {
     fn place(&mut self, key: &str) -> Result<(String, u64), Error> {
         let body = json!({ "amount": "1.00", "description": "Two tickets for the late show, row 7" });
         let began = Instant::now();
-        let (status, answer) = self.call("POST", "/orders", Some(key), &body)?;
+        let answer = self.0.expect(201, CUSTOMER, ("POST", "/orders"), Some(key), &body)?;
         let took = micros(began.elapsed());
-        ensure(status == 201, || format!("an order was answered with {status}: {answer}"))?;
         Ok((answer["id"].as_str().unwrap_or_default().to_owned(), took))
     }
 
@@ -283,54 +270,15 @@ impl Caller {
         loop {
             let left = COMPLETES_WITHIN.saturating_sub(began.elapsed());
             on_advanced.recv_timeout(left).map_err(|_| Error::Unexpected(format!("order {id} is not completed")))?;
-            let (_, order) = self.call("GET", &format!("/orders/{id}"), None, &Value::Null)?;
+            let (_, order) = self.0.call(CUSTOMER, "GET", &format!("/orders/{id}"), None, &Value::Null)?;
             if order["state"] == "completed" {
                 return Ok((took, micros(began.elapsed())));
             }
         }
     }
-
-    fn call(&mut self, method: &str, path: &str, key: Option<&str>, body: &Value) -> Result<(u16, Value), Error> {
-        let key = key.map(|key| format!("Idempotency-Key: {key}\r\n")).unwrap_or_default();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-User-Id: {CUSTOMER}\r\n{key}\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = self.exchange(&request).map_err(Error::io("the edge does not answer"))?;
-        let (status, body) = answer;
-        let body = serde_json::from_slice(&body)
-            .map_err(|error| Error::Unexpected(format!("{method} {path} was answered with no JSON: {error}")))?;
-        Ok((status, body))
-    }
-
-    fn exchange(&mut self, request: &str) -> std::io::Result<(u16, Vec<u8>)> {
-        let strange = |what: &str| std::io::Error::other(format!("the answer has no {what}"));
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(|| strange("status"))?;
-        let mut length = None;
-        loop {
-            line.clear();
-            self.stream.read_line(&mut line)?;
-            if line.trim_end().is_empty() {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().ok();
-            }
-        }
-        let mut body = vec![0; length.ok_or_else(|| strange("length"))?];
-        self.stream.read_exact(&mut body)?;
-        Ok((status, body))
-    }
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -347,14 +295,30 @@ mod tests {
         assert_eq!((hundred.min_us, hundred.median_us, hundred.p99_us, hundred.max_us), (1, 50, 99, 100));
     }
 
+    /// One of fifty a second took so long.
+    fn steady(us: u64) -> Steady {
+        Steady { completed: Spread::of(vec![us]).unwrap(), rate: 50, placed_in_ms: 20 }
+    }
+
     #[test]
     fn the_targets_decide() {
         let place = Spread::of(vec![4_999]).unwrap();
-        let report = LatencyReport { place, place_at_rest: place, completed: place, idle_kib: None, optimised: true };
+        let report = LatencyReport {
+            place,
+            place_at_rest: place,
+            completed: place,
+            goods: steady(99_999),
+            idle_kib: None,
+            optimised: true,
+        };
         assert!(report.within_target(), "what was not measured is not over");
         assert!(report.to_string().contains("4.999"), "{report}");
         let heavy = LatencyReport { idle_kib: Some(60 * 1_024), ..report.clone() };
         assert!(!heavy.within_target());
+        let slow = LatencyReport { goods: steady(100_000), ..report.clone() };
+        assert!(!slow.within_target());
+        let behind = LatencyReport { goods: Steady { placed_in_ms: 2_000, ..steady(1) }, ..report.clone() };
+        assert!(!behind.within_target() && behind.to_string().contains("too slow for that rate"), "{behind}");
         let slow = LatencyReport { place: Spread::of(vec![5_000]).unwrap(), ..report };
         assert!(!slow.within_target());
         assert!(slow.to_string().contains("OVER TARGET"), "{slow}");

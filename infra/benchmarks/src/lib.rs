@@ -5,6 +5,7 @@
 //! exceeded fails a test. Times depend on the machine; they are printed beside their targets. Nothing here is part of
 //! the product, and no function behaves differently because it is measured.
 
+mod caller;
 mod capacity;
 mod error;
 mod goods;
@@ -13,8 +14,10 @@ mod latency;
 mod memory;
 mod meter;
 mod scene;
+mod steady;
 
 pub use capacity::{Budget, ItemSize, Report, Row, capacity};
 pub use error::Error;
 pub use latency::{LatencyOptions, LatencyReport, Spread, latency};
 pub use meter::{Call, Calls, Counted, Meter};
+pub use steady::Steady;
