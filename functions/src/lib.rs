@@ -20,6 +20,7 @@ mod place_order;
 mod put_webhook;
 mod recover;
 mod relay;
+mod rotate_webhook_secret;
 mod sweep;
 mod views;
 mod webhooks;
@@ -56,6 +57,7 @@ functions! {
     "put-webhook" => http put_webhook;
     "get-webhook" => http get_webhook;
     "delete-webhook" => http delete_webhook;
+    "rotate-webhook-secret" => http rotate_webhook_secret;
     "get-description" => http get_description;
     "authorize" => event authorize;
     "relay" => event relay;

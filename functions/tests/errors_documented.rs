@@ -64,6 +64,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::WebhookUrlPort,
         Refusal::WebhookUrlNotPublic,
         Refusal::WebhookNotFound,
+        Refusal::WebhookSecretMalformed,
+        Refusal::WebhookSecretNotCurrent,
     ]
 }
 

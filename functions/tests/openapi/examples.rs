@@ -30,11 +30,12 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("listNotifications", "all", 200),
     ("putWebhook", "set", 200),
     ("getWebhook", "shown", 200),
+    ("rotateWebhookSecret", "rotated", 200),
 ];
 
 /// When something happened is not determined, and no secret is; that they are said in the same way is for the schema to
 /// see.
-const TIMES: [&str; 5] = ["created_at", "at", "since", "until", "secret"];
+const TIMES: [&str; 6] = ["created_at", "at", "since", "until", "secret", "former_secret_until"];
 
 /// Takes the times out, so that the rest can be compared.
 fn without_times(value: &Value) -> Value {

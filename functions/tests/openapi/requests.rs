@@ -13,7 +13,7 @@ use super::description::{Description, Operation, PROBLEM};
 use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 8] = [
+const BEYOND_A_SCHEMA: [&str; 9] = [
     "amount_too_large",
     "description_too_long",
     "balance_too_large",
@@ -22,9 +22,10 @@ const BEYOND_A_SCHEMA: [&str; 8] = [
     "webhook_url_has_credentials",
     "webhook_url_port",
     "webhook_url_not_public",
+    "webhook_not_found",
 ];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 6] = ["amount", "currency", "description", "if_unpaid", "url", "colour"];
+const NAMES: [&str; 7] = ["amount", "currency", "description", "if_unpaid", "url", "replaces", "colour"];
 const CASES: u32 = 96;
 
 /// Values by a schema, each as a text of JSON.

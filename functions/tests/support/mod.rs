@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, System};
+use platform::chance::Chance;
 use platform::tokens::{Audience, Claims};
 use serde_json::{Value, json};
 
@@ -54,7 +55,10 @@ pub(crate) fn system() -> System {
 
 pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let cloud = CloudOptions::new(Storage::Memory, Clock::starting_at(START_MS), 7);
-    System::start(change(Options::new(cloud))).unwrap()
+    let mut options = Options::new(cloud);
+    // So that examples can name secrets.
+    options.chance = Chance::seeded(7);
+    System::start(change(options)).unwrap()
 }
 
 /// Over a network whose calls meet the fates of a plan.

@@ -109,12 +109,14 @@ impl Problem {
             | Refusal::WebhookUrlHasCredentials
             | Refusal::WebhookUrlHasFragment
             | Refusal::WebhookUrlPort
-            | Refusal::WebhookUrlNotPublic => 422,
+            | Refusal::WebhookUrlNotPublic
+            | Refusal::WebhookSecretMalformed => 422,
             Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound | Refusal::WebhookNotFound => 404,
             Refusal::CapacityBelowBooked { .. }
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }
-            | Refusal::SlotHasRoom => 409,
+            | Refusal::SlotHasRoom
+            | Refusal::WebhookSecretNotCurrent => 409,
         }
     }
 }
