@@ -43,9 +43,9 @@ async fn take(app: &App, delivery: &Delivery) -> Result<(), Failure> {
 }
 
 async fn make(app: &App, message: &WebhookMessage, attempt: &Attempt) -> Result<(), Failure> {
-    let Attempt { number, url, secret, notification } = attempt;
+    let Attempt { number, url, secrets, notification } = attempt;
     let body = views::event(notification);
-    let call = platform::webhooks::call(url, secret, &message.webhook, body, app.now());
+    let call = platform::webhooks::call(url, secrets, &message.webhook, body, app.now());
     let answer = app.outside.post(call).await;
     let chance = app.store.draw();
     let settled = app

@@ -30,6 +30,7 @@ mod put_webhook;
 mod receive_stock;
 mod recover;
 mod relay;
+mod rotate_webhook_secret;
 mod sign_in;
 mod sign_up;
 mod sweep;
@@ -76,6 +77,7 @@ functions! {
     "put-webhook" => http put_webhook;
     "get-webhook" => http get_webhook;
     "delete-webhook" => http delete_webhook;
+    "rotate-webhook-secret" => http rotate_webhook_secret;
     "get-description" => http get_description;
     "sign-up" => http sign_up;
     "sign-in" => http sign_in;

@@ -2,7 +2,7 @@
 //! stays with it wherever it moves.
 
 use domain::books::Key;
-use domain::webhooks::{self, EndpointUrl, Secret};
+use domain::webhooks::{self, EndpointUrl};
 use platform::App;
 use platform::http::{Problem, Request, Response};
 use platform::store::Needs;
@@ -17,10 +17,7 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
         Ok((EndpointUrl::parse(&text, app.outside.reach())?, text))
     })?;
     fields.finish()?;
-    let fresh = Secret::of(app.chance.bytes().map_err(|error| {
-        tracing::error!(error = %error, "no secret can be made");
-        Problem::internal()
-    })?);
+    let fresh = views::fresh_secret(app)?;
     let set = app
         .store
         .decide(Needs::load([Key::Endpoint(customer)]), |books, now| {

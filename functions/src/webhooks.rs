@@ -1,7 +1,9 @@
 //! What is shown of an endpoint, and what is sent to it.
 
 use domain::messages::Notification;
-use domain::webhooks::{GaveUp, Target};
+use domain::webhooks::{GaveUp, Secret, Target};
+use platform::App;
+use platform::http::Problem;
 use serde::Serialize;
 
 use crate::views::{self, NotificationView};
@@ -17,6 +19,8 @@ pub(crate) struct EndpointView<'a> {
     given_up_because: Option<GaveUp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     failing_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_secret_until: Option<String>,
 }
 
 /// A notification as an endpoint is sent it. It only grows: fields are added, none is changed or taken away.
@@ -35,7 +39,15 @@ pub(crate) fn endpoint(target: &Target) -> EndpointView<'_> {
         since: target.given_up.map_or(target.set_at, |given_up| given_up.at).to_string(),
         given_up_because: target.given_up.map(|given_up| given_up.because),
         failing_since: target.failing_since.map(|since| since.to_string()),
+        former_secret_until: target.former.map(|former| former.until.to_string()),
     }
+}
+
+pub(crate) fn fresh_secret(app: &App) -> Result<Secret, Problem> {
+    app.chance.bytes().map(Secret::of).map_err(|error| {
+        tracing::error!(error = %error, "no secret can be made");
+        Problem::internal()
+    })
 }
 
 /// The body of a call: from what never changes of a notification, so that it is the same in each attempt.

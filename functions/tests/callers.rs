@@ -64,6 +64,8 @@ const TABLE: &[Row] = &[
     own("GET /notifications", "", 200),
     own("PUT /webhook", r#"{"url":"https://shop.example/"}"#, 200),
     own("GET /webhook", "", 200),
+    // Another's secret, which replaces nobody's.
+    own("POST /webhook/secret", r#"{"replaces":"whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}"#, 409),
     own("DELETE /webhook", "", 204),
     open("GET /openapi.json", "", 200),
     open("POST /profiles", r#"{"email":"a@b","password":"1234567"}"#, 422),

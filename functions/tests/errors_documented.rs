@@ -71,6 +71,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::WebhookUrlPort,
         Refusal::WebhookUrlNotPublic,
         Refusal::WebhookNotFound,
+        Refusal::WebhookSecretMalformed,
+        Refusal::WebhookSecretNotCurrent,
     ]
 }
 

@@ -45,6 +45,7 @@ const CASES: &[Case] = &[
     alone("put-webhook", Status(200)),
     after(&["put-webhook"], "get-webhook", Status(200)),
     after(&["put-webhook"], "delete-webhook", Status(204)),
+    after(&["put-webhook"], "rotate-webhook-secret", Status(200)),
     alone("get-description", Status(200)),
     alone("sign-up", Status(201)),
     after(&["sign-up"], "sign-in", Status(200)),
@@ -159,6 +160,8 @@ const CASES: &[Case] = &[
     alone("put-webhook.url-at-another-port", Refused(422, "webhook_url_port")),
     after(&["put-webhook"], "put-webhook.url-not-public", Refused(422, "webhook_url_not_public")),
     alone("get-webhook.not-found", Refused(404, "webhook_not_found")),
+    alone("rotate-webhook-secret.secret-malformed", Refused(422, "webhook_secret_malformed")),
+    after(&["put-webhook"], "rotate-webhook-secret.secret-not-current", Refused(409, "webhook_secret_not_current")),
     // What comes in by itself and is not as it should be. What nobody can read is kept for a person; a record that
     // is not relayed is named, and comes again.
     alone("advance-orders.malformed-message", Answer(NONE_FAILED)),
@@ -706,6 +709,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("AdvanceOrders", "advance-orders"),
         ("PutWebhook", "put-webhook"),
         ("GetWebhook", "get-webhook"),
+        ("RotateWebhookSecret", "rotate-webhook-secret"),
         ("Notify", "notify"),
         ("DeliverWebhook", "deliver-webhook"),
         ("Sweep", "sweep"),

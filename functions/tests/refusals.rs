@@ -85,6 +85,7 @@ fn cases() -> Vec<Case> {
         case("POST /accounts", "x", 400, "json_malformed"),
         case("GET /webhook", "", 404, "webhook_not_found"),
         case("PUT /webhook", "{}", 422, "field_missing"),
+        case("POST /webhook/secret", r#"{"replaces":"whsec_mine"}"#, 422, "webhook_secret_malformed"),
         case("PUT /webhook", r#"{"url":null}"#, 422, "field_wrong_type"),
         case("PUT /webhook", r#"{"url":"https://shop.example/","secret":"mine"}"#, 422, "field_unknown"),
     ];
@@ -313,6 +314,7 @@ async fn the_table_of_refusals_is_complete() {
         "try_again",
         "outcome_unknown",
         "internal_error",
+        "webhook_secret_not_current",
     ];
     let known: BTreeSet<&str> = platform::http::Problem::OF_REQUESTS
         .iter()

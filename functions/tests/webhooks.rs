@@ -103,7 +103,8 @@ impl Heard {
         let inner = Sha256::new().chain_update(padded(0x36)).chain_update(content).finalize();
         let outer = Sha256::new().chain_update(padded(0x5c)).chain_update(inner).finalize();
         let is_recent = self.headers["webhook-timestamp"] == (self.at_ms / 1_000).to_string();
-        is_recent && self.headers["webhook-signature"] == format!("v1,{}", BASE64.encode(&outer))
+        let wanted = format!("v1,{}", BASE64.encode(&outer));
+        is_recent && self.headers["webhook-signature"].split(' ').any(|given| given == wanted)
     }
 }
 
@@ -202,6 +203,34 @@ async fn an_endpoint_is_set_shown_moved_and_removed() {
     order(&system, "alice", "o2").await;
     assert_eq!(receiver.heard().len(), 2);
     assert_ne!(put(&system, "alice", HOOK).await.expect(200).get("secret"), first.get("secret"));
+    promises_hold(&system).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_replaced_and_for_a_day_both_verify() {
+    let receiver = Receiver::default();
+    let system = system(&receiver);
+    let first = put(&system, "alice", HOOK).await.expect(200).get("secret");
+    let replace = async |secret: &str| -> Answer {
+        let request = Request::post("/webhook/secret").header("host", "localhost").header("x-user-id", "alice");
+        let body = Bytes::from(json!({ "replaces": secret }).to_string());
+        system.call(request.header("content-type", "application/json").body(body).unwrap()).await.into()
+    };
+    let fresh = replace(&first).await.expect(200);
+    assert_eq!(replace(&first).await.expect(200).bytes, fresh.bytes, "a repeat replaces nothing more");
+    let second = fresh.get("secret");
+    assert_ne!(first, second);
+    order(&system, "alice", "o1").await;
+    let both = receiver.heard();
+    assert!(!both.is_empty() && both.iter().all(|heard| heard.is_signed_with(&first) && heard.is_signed_with(&second)));
+    tokio::time::advance(Duration::from_secs(24 * 3_600)).await;
+    order(&system, "alice", "o2").await;
+    let later = receiver.heard().split_off(both.len());
+    assert!(
+        !later.is_empty() && later.iter().all(|heard| !heard.is_signed_with(&first) && heard.is_signed_with(&second))
+    );
+    assert_eq!(replace(&second).await.expect(200).get("state"), "active");
+    assert_eq!(replace(&first).await.expect(409).code(), "webhook_secret_not_current", "it is over");
     promises_hold(&system).await;
 }
 

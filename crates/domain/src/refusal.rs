@@ -125,6 +125,10 @@ pub enum Refusal {
     WebhookUrlNotPublic,
     #[error("No webhook is set; set one with PUT /webhook.")]
     WebhookNotFound,
+    #[error("A webhook's secret is written as GET /webhook shows it.")]
+    WebhookSecretMalformed,
+    #[error("That is not the webhook's secret; GET /webhook shows the one that is.")]
+    WebhookSecretNotCurrent,
 }
 
 macro_rules! codes {
@@ -200,4 +204,6 @@ codes! {
     Self::WebhookUrlPort => "webhook_url_port",
     Self::WebhookUrlNotPublic => "webhook_url_not_public",
     Self::WebhookNotFound => "webhook_not_found",
+    Self::WebhookSecretMalformed => "webhook_secret_malformed",
+    Self::WebhookSecretNotCurrent => "webhook_secret_not_current",
 }

@@ -11,5 +11,5 @@ mod reach;
 pub use delivery::{
     ATTEMPTS, Answer, Attempt, Delivery, DeliveryState, NoAnswer, WebhookMessage, begin, look, settle, tell,
 };
-pub use endpoint::{Endpoint, EndpointUrl, GaveUp, GivenUp, Secret, Target, put, remove};
+pub use endpoint::{Endpoint, EndpointUrl, GaveUp, GivenUp, Secret, Target, put, remove, rotate};
 pub use reach::Reach;

@@ -12,15 +12,15 @@ use crate::outside::Call;
 const AGENT: &str = concat!("paidonce/", env!("CARGO_PKG_VERSION"));
 
 /// The call for one attempt. The id is the same in each, the time is its own.
-pub fn call(url: &EndpointUrl, secret: &Secret, event: &EventId, body: String, now: Timestamp) -> Call {
+pub fn call(url: &EndpointUrl, secrets: &[Secret], event: &EventId, body: String, now: Timestamp) -> Call {
     let (id, seconds) = (id(event), now.as_seconds());
-    let signature = signature(secret.bytes(), &id, seconds, &body);
+    let signatures: Vec<_> = secrets.iter().map(|secret| signature(secret.bytes(), &id, seconds, &body)).collect();
     let headers = vec![
         ("content-type", "application/json".to_owned()),
         ("user-agent", AGENT.to_owned()),
         ("webhook-id", id),
         ("webhook-timestamp", seconds.to_string()),
-        ("webhook-signature", signature),
+        ("webhook-signature", signatures.join(" ")),
     ];
     Call { url: url.clone(), at: now, headers, body }
 }
@@ -56,12 +56,12 @@ mod tests {
     fn a_call_is_signed_over_what_it_says() {
         let event = EventId::new(&Key::Account(CustomerId::of("i", "s")), 7, 1);
         let url = EndpointUrl::parse("https://shop.example/", Reach::Public).unwrap();
-        let (secret, now) = (Secret::of([9; 32]), Timestamp::from_millis(1_795_240_383_999));
-        let call = call(&url, &secret, &event, "{}".to_owned(), now);
+        let (secrets, now) = ([9, 8].map(|byte| Secret::of([byte; 32])), Timestamp::from_millis(1_795_240_383_999));
+        let call = call(&url, &secrets, &event, "{}".to_owned(), now);
         let header = |name: &str| call.headers.iter().find(|(given, _)| *given == name).unwrap().1.as_str();
         assert!(!header("webhook-id").contains('.') && header("webhook-id").ends_with("_7_1"));
         assert_eq!(header("webhook-timestamp"), "1795240383");
-        let expected = signature(&[9; 32], header("webhook-id"), 1_795_240_383, "{}");
-        assert_eq!(header("webhook-signature"), expected);
+        let expected = [9, 8].map(|byte| signature(&[byte; 32], header("webhook-id"), 1_795_240_383, "{}"));
+        assert_eq!(header("webhook-signature"), expected.join(" "));
     }
 }

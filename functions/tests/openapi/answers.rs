@@ -23,6 +23,9 @@ use super::{CURRENCIES, goods, support, system_in};
 /// What cannot be had in one process: it knows no throttling.
 const NEVER_HERE: [&str; 1] = ["Too Many Requests"];
 
+/// Nobody's.
+const OTHER_SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 pub(crate) struct Tour {
     pub(crate) currency: &'static str,
     pub(crate) description: Description,
@@ -81,6 +84,10 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
         "webhook_url_port" => url("https://shop.example:25/"),
         "webhook_url_not_public" => url("https://10.0.0.1/"),
         "webhook_not_found" => ask.by("nobody"),
+        "field_wrong_type" if ask.path == "/webhook/secret" => ask.body(r#"{"replaces":5}"#),
+        "text_malformed" if ask.path == "/webhook/secret" => ask.body(r#"{"replaces":"\ud800"}"#),
+        "webhook_secret_malformed" => ask.body(r#"{"replaces":"mine"}"#),
+        "webhook_secret_not_current" => ask.body(format!(r#"{{"replaces":"{OTHER_SECRET}"}}"#)),
         "idempotency_key_missing" => ask.without("idempotency-key"),
         "idempotency_key_malformed" => ask.header("idempotency-key", "two, keys"),
         "body_too_large" => ask.body(" ".repeat(65_537)),
@@ -143,6 +150,7 @@ fn body_with(ask: &Ask, fields: &str) -> String {
         path if path.starts_with("/stock") => format!(r#"{{"name":"Tea","price":5,{fields}}}"#),
         path if path.starts_with("/slots") => format!(r#"{{"capacity":5,{fields}}}"#),
         "/profiles" | "/sessions" => format!(r#"{{"email":"a@b","password":"correct horse",{fields}}}"#),
+        "/webhook/secret" => format!(r#"{{"replaces":"{OTHER_SECRET}",{fields}}}"#),
         "/webhook" => format!(r#"{{"url":"https://shop.example/",{fields}}}"#),
         _ => format!(r#"{{"amount":5,{fields}}}"#),
     }

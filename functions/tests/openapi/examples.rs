@@ -49,11 +49,13 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("signIn", "first", 200),
     ("putWebhook", "set", 200),
     ("getWebhook", "shown", 200),
+    ("rotateWebhookSecret", "rotated", 200),
 ];
 
 /// When something happened is not determined, nor what is left to chance; that it is said in the same way is for the
 /// schema to see.
-const TIMES: [&str; 8] = ["created_at", "accepted_at", "at", "since", "until", "customer", "token", "secret"];
+const TIMES: [&str; 9] =
+    ["created_at", "accepted_at", "at", "since", "until", "customer", "token", "secret", "former_secret_until"];
 
 /// Takes the times out, so that the rest can be compared.
 fn without_times(value: &Value) -> Value {

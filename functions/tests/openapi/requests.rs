@@ -15,7 +15,7 @@ use super::{CURRENCIES, system_in};
 
 /// What no schema can say: how large a decimal in a text is, how many bytes a text has, that 2 is not written as 2.0, how
 /// long a month is and what comes before what, and what is there already.
-const BEYOND_A_SCHEMA: [&str; 19] = [
+const BEYOND_A_SCHEMA: [&str; 20] = [
     "amount_too_large",
     "description_too_long",
     "name_length",
@@ -35,9 +35,10 @@ const BEYOND_A_SCHEMA: [&str; 19] = [
     "webhook_url_has_credentials",
     "webhook_url_port",
     "webhook_url_not_public",
+    "webhook_not_found",
 ];
 /// Fields of requests, and one that is none.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "amount",
     "currency",
     "description",
@@ -53,6 +54,7 @@ const NAMES: [&str; 16] = [
     "email",
     "password",
     "url",
+    "replaces",
     "colour",
 ];
 const CASES: u32 = 96;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, System};
+use platform::chance::Chance;
 use platform::tokens::{Audience, Claims, SigningKey};
 use serde_json::{Value, json};
 
@@ -24,7 +25,10 @@ pub(crate) const SIGNING_KEY: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K
 
 pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let cloud = CloudOptions::new(Storage::Memory, Clock::starting_at(START_MS), 7);
-    let mut options = change(Options::new(cloud));
+    let mut options = Options::new(cloud);
+    // So that examples can name secrets.
+    options.chance = Chance::seeded(7);
+    let mut options = change(options);
     if !options.parameters.contains_key("TokenKeys") {
         sign_beside(&mut options, r#"{"keys":[]}"#);
     }

@@ -116,7 +116,8 @@ pub struct Attempt {
     /// From 1.
     pub number: u32,
     pub url: EndpointUrl,
-    pub secret: Secret,
+    /// What it is signed with.
+    pub secrets: Vec<Secret>,
     pub notification: Notification,
 }
 
@@ -239,7 +240,7 @@ pub fn begin(draft: &mut Draft<'_>, message: &WebhookMessage, now: Timestamp) ->
     let number = delivery.attempts + 1;
     let look_at = delivery.look_at.max(Some(now.after(CALL)));
     draft.put(Delivery { state: DeliveryState::Sending, attempts: number, look_at, ..delivery })?;
-    Ok(Some(Attempt { number, url: target.url.clone(), secret: target.secret, notification }))
+    Ok(Some(Attempt { number, url: target.url.clone(), secrets: target.secrets(now), notification }))
 }
 
 /// Keeps what became of an attempt.

@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::Reach;
 use crate::books::{Draft, Halt, Key};
 use crate::ids::CustomerId;
-use crate::{Outcome, Refusal, Timestamp};
+use crate::{Millis, Outcome, Refusal, Timestamp};
 
 /// What a customer set last. It is never deleted, so that its versions go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Endpoint {
 pub struct Target {
     pub url: EndpointUrl,
     pub secret: Secret,
+    /// The one before, which is signed with for a while still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Former>,
     pub set_at: Timestamp,
     /// Since when nothing has arrived there, if the last that was tried did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +36,16 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<GivenUp>,
 }
+
+/// A secret that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    pub secret: Secret,
+    pub until: Timestamp,
+}
+
+/// How long both are valid, so that whoever verifies can change over.
+const OVERLAP: Millis = Millis::hours(24);
 
 /// That nothing is sent there any more, until it is set again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +67,14 @@ impl Endpoint {
     /// Where notifications are to go now.
     pub fn active(&self) -> Option<&Target> {
         self.target.as_ref().filter(|target| target.given_up.is_none())
+    }
+}
+
+impl Target {
+    /// What is signed with now, the newest first.
+    pub fn secrets(&self, now: Timestamp) -> Vec<Secret> {
+        let former = self.former.filter(|former| now < former.until).map(|former| former.secret);
+        std::iter::once(self.secret).chain(former).collect()
     }
 }
 
@@ -191,8 +212,31 @@ pub fn put(
     if let Some(found) = found.as_ref().filter(|target| target.url == *url && target.given_up.is_none()) {
         return Ok(Outcome::AlreadyDone(found.clone()));
     }
-    let secret = found.map_or(fresh, |target| target.secret);
-    let target = Target { url: url.clone(), secret, set_at: now, failing_since: None, given_up: None };
+    let (secret, former) = found.map_or((fresh, None), |target| (target.secret, target.former));
+    let target = Target { url: url.clone(), secret, former, set_at: now, failing_since: None, given_up: None };
+    draft.put(Endpoint { customer, changed_at: now, target: Some(target.clone()) })?;
+    Ok(Outcome::Done(target))
+}
+
+/// Replaces the secret by a fresh one; for a day both are signed with. Naming the one that is replaced is what makes a
+/// repeat do it once.
+pub fn rotate(
+    draft: &mut Draft<'_>,
+    customer: CustomerId,
+    replaced: Secret,
+    fresh: Secret,
+    now: Timestamp,
+) -> Result<Outcome<Target>, Halt> {
+    let found = draft.get::<Endpoint>(Key::Endpoint(customer))?.and_then(|endpoint| endpoint.target);
+    let target = found.ok_or(Refusal::WebhookNotFound)?;
+    if target.former.is_some_and(|former| former.secret == replaced) {
+        return Ok(Outcome::AlreadyDone(target));
+    }
+    if target.secret != replaced {
+        return Err(Refusal::WebhookSecretNotCurrent.into());
+    }
+    let former = Some(Former { secret: replaced, until: now.after(OVERLAP) });
+    let target = Target { secret: fresh, former, ..target };
     draft.put(Endpoint { customer, changed_at: now, target: Some(target.clone()) })?;
     Ok(Outcome::Done(target))
 }
@@ -346,6 +390,7 @@ mod tests {
         let target = Target {
             url: url("https://example.com/"),
             secret: Secret::of([1; 32]),
+            former: None,
             set_at: Timestamp::from_millis(1),
             failing_since: Some(now),
             given_up,
@@ -356,6 +401,29 @@ mod tests {
         books.lay(endpoint.key(), Some(Found { item: endpoint.into_item(), version: 3 }));
         let again = books.decide(|draft| put(draft, customer, &target.url, Secret::of([2; 32]), now)).unwrap();
         assert_eq!(again, Outcome::Done(Target { set_at: now, failing_since: None, given_up: None, ..target }));
+    }
+
+    #[test]
+    fn a_secret_is_replaced_once_and_both_are_valid_for_a_day() {
+        let customer = CustomerId::of("test", "alice");
+        let [first, second, third, fourth] = [1, 2, 3, 4].map(|byte| Secret::of([byte; 32]));
+        let now = Timestamp::from_millis(5);
+        let mut books = Books::default();
+        books.lay(Key::Endpoint(customer), None);
+        let replace =
+            |books: &mut Books, replaced, fresh| books.decide(|draft| rotate(draft, customer, replaced, fresh, now));
+        assert_eq!(replace(&mut books, first, second), Err(Halt::Refused(Refusal::WebhookNotFound)));
+        books.decide(|draft| put(draft, customer, &url("https://example.com/"), first, now)).unwrap();
+        let target = replace(&mut books, first, second).unwrap().into_inner();
+        assert_eq!(target.secrets(now), [second, first]);
+        let day = now.after(Millis::hours(24));
+        assert_eq!(target.secrets(day.before(Millis(1))), [second, first]);
+        assert_eq!(target.secrets(day), [second]);
+        assert_eq!(replace(&mut books, first, third), Ok(Outcome::AlreadyDone(target)), "the answer was lost");
+        assert_eq!(replace(&mut books, third, fourth), Err(Halt::Refused(Refusal::WebhookSecretNotCurrent)));
+        let moved = books.decide(|draft| put(draft, customer, &url("https://example.com/b"), fourth, now)).unwrap();
+        assert_eq!(moved.into_inner().secrets(now), [second, first], "wherever it is");
+        assert_eq!(replace(&mut books, second, third).unwrap().into_inner().secrets(now), [third, second]);
     }
 
     proptest! {

@@ -128,7 +128,8 @@ impl Problem {
             | Refusal::WebhookUrlHasCredentials
             | Refusal::WebhookUrlHasFragment
             | Refusal::WebhookUrlPort
-            | Refusal::WebhookUrlNotPublic => 422,
+            | Refusal::WebhookUrlNotPublic
+            | Refusal::WebhookSecretMalformed => 422,
             Refusal::WrongEmailOrPassword => 401,
             Refusal::TooManyAttempts { .. } => 429,
             Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound | Refusal::WebhookNotFound => 404,
@@ -136,7 +137,8 @@ impl Problem {
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }
             | Refusal::SlotHasRoom
-            | Refusal::EmailTaken => 409,
+            | Refusal::EmailTaken
+            | Refusal::WebhookSecretNotCurrent => 409,
         }
     }
 }

@@ -13,6 +13,7 @@ impl Commit<'_> {
         let before = self.watch.get::<Endpoint>(&endpoint.key()).and_then(|before| before.target.as_ref());
         if let (Some(before), Some(target)) = (before, &endpoint.target)
             && before.secret != target.secret
+            && target.former.is_none_or(|former| former.secret != before.secret)
         {
             let subject = format!("endpoint of {}", endpoint.customer);
             self.find(Promise::NothingLost, subject, "its secret was changed, and nobody asked for that");
@@ -156,6 +157,7 @@ mod tests {
             target: Some(Target {
                 url: EndpointUrl::parse("https://shop.example/", Reach::Public).unwrap(),
                 secret: Secret::of([secret; 32]),
+                former: None,
                 set_at: Timestamp::from_millis(1),
                 failing_since: None,
                 given_up: None,
