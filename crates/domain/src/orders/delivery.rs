@@ -27,7 +27,7 @@ pub fn accept(draft: &mut Draft<'_>, id: OrderId, courier: CustomerId, now: Time
         return Err(Refusal::NotAwaitingDelivery { state: order.state }.into());
     }
     draft.foresee(order.ahead())?;
-    if draft.get::<Slot>(Key::Slot(order.slot()))?.is_some_and(|slot| slot.has_room(now)) && !planted!(AcceptedUnseen) {
+    if !planted!(AcceptedUnseen) && draft.get::<Slot>(Key::Slot(order.slot()))?.is_some_and(|slot| slot.has_room(now)) {
         return Err(Refusal::SlotHasRoom.into());
     }
     hand_over(draft, &mut order, Delivery::Accepted, accepted, now)?;
