@@ -388,3 +388,39 @@ async fn of_a_cancel_and_an_advance_exactly_one_wins_and_the_other_says_so() {
     println!("of {races} races the cancel won {cancelled}");
     assert!(cancelled > 0 && cancelled < races, "both ways are seen: the cancel won {cancelled} of {races}");
 }
+
+#[tokio::test]
+async fn a_batch_that_does_not_fit_into_one_transaction_is_taken_in_halves() {
+    const LINES: usize = 50;
+    let system = by_hand();
+    let shop = Shop(&system);
+    shop.slot("standard", 10, None).await;
+    // They begin with the same, and so are in one group; of the rest each has its own.
+    let names = |order: usize| {
+        let own = (1..LINES).map(move |line| format!("of-{order}-{line}"));
+        std::iter::once("tea".to_owned()).chain(own).collect::<Vec<_>>()
+    };
+    for name in names(0).iter().chain(&names(1)[1..]) {
+        shop.product(name, 1).await;
+        shop.receive(&format!("r-{name}"), name, 2).await;
+    }
+    user(&system, "alice").deposit("d", "20.00").await.expect(201);
+    let mut work = Vec::new();
+    for order in [0, 1] {
+        let names = names(order);
+        let lines: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let id = shop.order("alice", &format!("o-{order}"), &lines, Wishes::default()).await;
+        work.extend(shop.told_by(Key::Order(id)).await);
+    }
+    let orders: Vec<Key> = work.iter().map(|message| message.needs()[0]).collect();
+    assert_eq!(work[0].group(), work[1].group());
+    assert_eq!(shop.advance(&work).await, 0, "nothing comes again");
+    let kept = system.app().store.table().load(&orders).await.unwrap();
+    let commits: Vec<&str> = kept.values().map(|stored| stored.as_ref().unwrap().commit.as_str()).collect();
+    assert!(commits.len() == 2 && commits[0] != commits[1], "each has a transaction of its own: {commits:?}");
+    for order in &orders {
+        let order: Order = shop.get(*order).await.unwrap();
+        assert_eq!((order.state, order.lines.len()), (OrderState::Completed, LINES));
+    }
+    assert_eq!((shop.on_hand("tea").await, shop.booked("standard").await), (0, 2));
+}

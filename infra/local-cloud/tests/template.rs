@@ -657,7 +657,7 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
 
     let table = &stack.tables[0];
     assert_eq!(table.create["StreamSpecification"], json!({"StreamEnabled": true, "StreamViewType": "NEW_IMAGE"}));
-    assert_eq!(table.ttl_attribute.as_deref(), Some("expires_at"));
+    assert_eq!(table.ttl_attribute.as_deref(), Some("forget_at"));
     assert_eq!(table.create["GlobalSecondaryIndexes"][0]["IndexName"], "by_owner");
     let stream = &stack.stream_mappings[0];
     assert_eq!((stream.function.as_str(), Some(&stream.stream_arn)), ("Relay", table.stream_arn.as_ref()));

@@ -81,7 +81,6 @@ paths! {
     OrderBooked = "an order booked",
     OrderAccepted = "an order taken by a courier",
     OrderQueued = "an order going on without its slot",
-    BatchHalved = "a batch taken in halves",
     WaitersSplit = "waiters taken in smaller batches",
     TooLate = "409 too_late_to_cancel",
     SlotHadRoom = "409 slot_has_room",

@@ -13,7 +13,6 @@ use crate::coverage::Path;
 /// What is said, and the path on which it is.
 const SAID: &[(&str, Path)] = &[
     ("a batch is taken one by one", Path::BatchTakenApart),
-    ("a batch is taken in halves", Path::BatchHalved),
     ("waiters are taken in smaller batches", Path::WaitersSplit),
 ];
 

@@ -113,6 +113,7 @@ impl Scenario {
         Self { is_way: true, only: &["AdvanceOrders"], ..Self::of("sold", &[begun_sold]) },
         Self { only: &["AdvanceOrders", "Relay"], ..Self::of("stocked", &[stocked]) },
         Self { only: &["AdvanceOrders"], ..Self::of("moved", &[moved]) },
+        Self { only: &["AcceptDelivery"], ..Self::of("in-time", &[in_time]) },
         Self { only: &["AdvanceOrders", "AcceptDelivery"], ..Self::of("carried", &[carried]) },
         Self { only: &["AdvanceOrders", "CancelOrder"], ..Self::of("given-back", &[given_back]) },
         Self { only: &["AdvanceOrders", "PutSlot"], ..Self::of("raised", &[raised]) },
@@ -309,6 +310,21 @@ fn carried() -> Vec<Step> {
         does(Operation::Shop(Deed::Accept(2))),
         does(Operation::Shop(Deed::Accept(2))),
         does(Operation::Shop(Deed::Cancel(2))),
+    ]
+}
+
+/// The slot has room again, and the courier is faster than the wake.
+fn in_time() -> Vec<Step> {
+    vec![
+        put_product("tea"),
+        receipt("tea", 1),
+        slot(0),
+        deposit(1_000),
+        goods(&["tea"]),
+        pause(5),
+        Step::Begins,
+        slot(1),
+        does(Operation::Shop(Deed::Accept(2))),
     ]
 }
 
