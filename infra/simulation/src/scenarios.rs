@@ -122,7 +122,8 @@ impl Scenario {
             only: &["AdvanceOrders"],
             ..Self::of("raced", &[begun_sold]).in_outage(5_076, 6_900, Class::Transact, Fault::Conflict)
         },
-        Self { only: &["GetProduct", "ListProducts", "ListSlots"], ..Self::of("shelves", &[shelves]) },
+        Self { only: &["GetProduct", "ListProducts", "ListSlots", "GetTimeline"], ..Self::of("shelves", &[shelves]) },
+        Self { only: &["CancelOrder"], ..Self::of("cancelled-at-once", &[cancelled_at_once]) },
     ];
 
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -373,6 +374,12 @@ fn slot_begun() -> Vec<Step> {
     ]
 }
 
+/// Before it was looked at at all.
+fn cancelled_at_once() -> Vec<Step> {
+    vec![order(300), does(Operation::Shop(Deed::Cancel(0)))]
+}
+
+/// There is one of each, and then several.
 fn shelves() -> Vec<Step> {
     vec![
         put_product("tea"),
@@ -381,5 +388,13 @@ fn shelves() -> Vec<Step> {
         does(Operation::Shop(Deed::ReadProduct("tea".to_owned()))),
         does(Operation::Shop(Deed::ListProducts)),
         does(Operation::Shop(Deed::ListSlots)),
+        put_product("pot"),
+        does(Operation::Shop(Deed::PutSlot { slot: "noon".to_owned(), capacity: 1, begins_ms: None })),
+        does(Operation::Shop(Deed::ListProducts)),
+        does(Operation::Shop(Deed::ListSlots)),
+        deposit(1_000),
+        goods(&["tea", "pot"]),
+        pause(5),
+        does(Operation::ReadTimeline(2)),
     ]
 }
