@@ -1,6 +1,7 @@
 //! The search: many seeds on all cores, and what they came to.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -57,8 +58,7 @@ struct Range {
 impl Range {
     fn of(arguments: &Arguments) -> Self {
         Self {
-            // Short enough to be typed again.
-            first: if arguments.fresh { fastrand::u64(1..1_000_000_000) } else { arguments.first },
+            first: if arguments.fresh { fresh() } else { arguments.first },
             most: if arguments.within.is_some() { u64::MAX } else { arguments.seeds },
             until: arguments.within.map(|seconds| Instant::now() + Duration::from_secs(seconds)),
         }
@@ -75,6 +75,12 @@ impl Range {
             Some(_) => format!("seeds from {}", self.first),
         }
     }
+}
+
+/// A seed that nobody has chosen, short enough to be typed again. Not by `fastrand`, which each run that was played seeds
+/// anew.
+fn fresh() -> u64 {
+    RandomState::new().build_hasher().finish() % 1_000_000_000 + 1
 }
 
 /// Searches, after a sweep that reached this already or without one.
@@ -250,4 +256,18 @@ fn summarise(
 
 fn per(total: u64, of: u64) -> u64 {
     total.checked_div(of).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_seed_is_another_after_the_same_run() {
+        let after_a_run = || {
+            play(&Plan::of(1)).expect("it is played");
+            fresh()
+        };
+        assert_ne!(after_a_run(), after_a_run());
+    }
 }
