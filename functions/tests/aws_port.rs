@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::Request;
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, System};
-use serde_json::{Value, json};
-use support::{promises_hold, user};
+use serde_json::json;
+use support::{aws, promises_hold, user};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -38,13 +38,6 @@ async fn over_a_port() -> (System, Calls, oneshot::Sender<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(async move { local_cloud::port::serve(&served, listener, async { drop(stopped.await) }).await });
     (system, calls, stop)
-}
-
-/// A call of a service from within, so that the port is the functions' alone.
-async fn aws(system: &System, target: &str, body: Value) -> Value {
-    let request = Request::post("/").header("x-amz-target", target).body(Bytes::from(body.to_string())).unwrap();
-    let response = system.cloud.connector().answer(request).await;
-    serde_json::from_slice(response.body()).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

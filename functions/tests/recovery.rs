@@ -14,16 +14,7 @@ use http::Request;
 use local_cloud::Fate;
 use local_system::System;
 use serde_json::{Value, json};
-use support::{faulty, promises_hold, system, system_with, user};
-
-/// A call of a service as it stands on the wire.
-async fn aws(system: &System, target: &str, body: Value) -> Value {
-    let request = Request::post("/").header("x-amz-target", target).body(Bytes::from(body.to_string())).unwrap();
-    let response = system.cloud.connector().answer(request).await;
-    let answer = serde_json::from_slice(response.body()).unwrap_or_default();
-    assert!(response.status().is_success(), "{target}: {answer}");
-    answer
-}
+use support::{aws, faulty, promises_hold, system, system_with, user};
 
 fn queue_url(system: &System, part: &str) -> String {
     let mut queues = system.cloud.stack().queues.iter();

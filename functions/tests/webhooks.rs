@@ -22,7 +22,7 @@ use platform::outside::{Call, Outside, Post};
 use platform::runtime::BoxFuture;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::{Answer, START_MS, promises_hold, system_with, user};
+use support::{Answer, START_MS, aws, promises_hold, system_with, user};
 
 /// What an endpoint does with a call.
 #[derive(Clone, Copy, Debug)]
@@ -399,15 +399,6 @@ async fn what_has_arrived_is_forgotten_after_a_month_and_not_delivered_again() {
     let told = receiver.heard().into_iter().filter(|heard| heard.json()["data"]["id"] == event).count();
     assert_eq!(told, 1);
     promises_hold(&system).await;
-}
-
-/// A call of a service as it stands on the wire.
-async fn aws(system: &System, target: &str, body: Value) -> Value {
-    let request = Request::post("/").header("x-amz-target", target).body(Bytes::from(body.to_string())).unwrap();
-    let response = system.cloud.connector().answer(request).await;
-    let answer = serde_json::from_slice(response.body()).unwrap_or_default();
-    assert!(response.status().is_success(), "{target}: {answer}");
-    answer
 }
 
 async fn send(system: &System, body: &str) {

@@ -9,9 +9,9 @@ use argon2::password_hash::phc::{self, Output, ParamsString, PasswordHash as Phc
 use argon2::password_hash::{self, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use domain::profiles::{Password, PasswordHash};
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::attempts::Attempt;
+use crate::chance::Chance;
 use crate::http::Problem;
 
 /// What OWASP asks for at least, with [`PASSES`] and one lane. More of it is another number here: what was hashed with
@@ -70,9 +70,7 @@ pub fn computed() -> u64 {
 
 /// Chance that nobody can tell beforehand.
 pub fn chance<const BYTES: usize>() -> Result<[u8; BYTES], PasswordError> {
-    let mut bytes = [0; BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| PasswordError::NoChance)?;
-    Ok(bytes)
+    Chance::of_the_system().bytes().map_err(|_| PasswordError::NoChance)
 }
 
 /// Hashes a new password.

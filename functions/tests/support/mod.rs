@@ -67,6 +67,15 @@ pub(crate) fn claims(system: &System, exp: i64, scope: &str) -> Claims {
     }
 }
 
+/// A call of a service as it stands on the wire.
+pub(crate) async fn aws(system: &System, target: &str, body: Value) -> Value {
+    let request = Request::post("/").header("x-amz-target", target).body(Bytes::from(body.to_string())).unwrap();
+    let response = system.cloud.connector().answer(request).await;
+    let answer = serde_json::from_slice(response.body()).unwrap_or_default();
+    assert!(response.status().is_success(), "{target}: {answer}");
+    answer
+}
+
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) replayed: bool,
