@@ -10,7 +10,7 @@ use domain::events::EventId;
 use domain::goods::Stock;
 use domain::ids::{OrderId, SlotId};
 use domain::messages::{self, Cursor, Notification, Unreadable, Work, WorkMessage};
-use domain::orders::{self, Advanced, Order, Resource, Waiting};
+use domain::orders::{self, Advanced, Resource, Waiting};
 use domain::webhooks;
 use domain::{Terms, Timestamp, planted};
 use platform::queue::Delivery;
@@ -127,18 +127,6 @@ pub(crate) async fn advance_from_state(app: &App, order: OrderId) -> Result<(), 
         })
         .await
         .map(drop)
-}
-
-/// An order with everything that it may take or give back from where it stands, for who moves it by a call of their own.
-pub(crate) async fn all_of(app: &App, order: OrderId) -> Result<Needs, Failure> {
-    let key = Key::Order(order);
-    let stored = app.store.table().load(&[key]).await?.remove(&key).flatten();
-    let ways = stored.as_ref().and_then(|stored| Order::of_item(&stored.found.item)).map(|order| order.ways());
-    let needs = Needs::load(ways.into_iter().flatten());
-    Ok(match stored {
-        Some(stored) => needs.and_found([stored]),
-        None => Needs::presume_absent(key),
-    })
 }
 
 /// Marks an order that cannot be processed, so that it is looked at again later.

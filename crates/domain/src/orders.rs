@@ -331,13 +331,6 @@ impl Order {
         self.slot.unwrap_or_else(SlotId::standard)
     }
 
-    /// Everything that it may take or give back from where it stands, so that one read brings it all.
-    pub fn ways(&self) -> impl Iterator<Item = Key> {
-        let slot = self.plan.contains(&Step::Delivery).then(|| self.slot());
-        let parked = self.parked.map(|resource| self.waiting_key(resource));
-        ways(self.customer, &self.skus(), slot).chain(parked).collect::<Vec<_>>().into_iter()
-    }
-
     pub fn skus(&self) -> Vec<Sku> {
         self.lines.iter().map(|line| line.sku).collect()
     }
