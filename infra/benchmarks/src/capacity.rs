@@ -185,6 +185,7 @@ async fn measure_all() -> Result<Report, Error> {
     bench.row("wake that finds too little", 0, 2, wake_in_vain).await?;
     // The write, and before it whether there is an endpoint.
     bench.row("a notification", 1, 2, notify).await?;
+    bench.row_of(10, "ten notifications in a batch", 10, 11, notify_ten).await?;
 
     bench.row("place an order of goods", 3, 2, place_goods).await?;
     bench.row("advance goods all the way", 11, 2, advance_goods).await?;
@@ -422,6 +423,17 @@ async fn notify(scene: &Scene) -> Result<Counted, Error> {
     let (_, order) = parked(scene).await?;
     let notice = scene.told_a_person(order).await?;
     Ok(scene.measure(scene.run("Notify", notice)).await?.0)
+}
+
+async fn notify_ten(scene: &Scene) -> Result<Counted, Error> {
+    scene.deposit("deposit", PLENTY).await?;
+    let (_, orders) = complete(scene, "order", 10).await?;
+    let notices = scene.told_people(&orders).await?;
+    let (counted, _) = scene.measure(scene.run("Notify", notices)).await?;
+    let list = scene.get("/notifications?limit=100").await?;
+    let kept = list["items"].as_array().map_or(0, Vec::len);
+    ensure(kept == 10, || format!("ten notifications were told and {kept} are kept"))?;
+    Ok(counted)
 }
 
 async fn notify_again(scene: &Scene) -> Result<Counted, Error> {

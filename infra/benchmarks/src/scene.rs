@@ -152,18 +152,21 @@ impl Scene {
         self.batch("AdvanceOrders", work.iter().map(|message| (message.group(), json!(message))))
     }
 
-    /// The first of the messages that the last commit of an order sends to `notify`.
     pub(crate) async fn told_a_person(&self, order: OrderId) -> Result<Value, Error> {
-        let told = self.told_by(Key::Order(order)).await?;
-        let notices: Vec<Notification> = told
-            .into_iter()
-            .filter_map(|message| match message {
+        self.told_people(&[order]).await
+    }
+
+    /// The first of the messages that the last commit of each order sends to `notify`, in one batch.
+    pub(crate) async fn told_people(&self, orders: &[OrderId]) -> Result<Value, Error> {
+        let mut notices = Vec::new();
+        for order in orders {
+            let told = self.told_by(Key::Order(*order)).await?;
+            let notice = told.into_iter().find_map(|message| match message {
                 Message::Notice(notification) => Some(notification),
                 _ => None,
-            })
-            .take(1)
-            .collect();
-        ensure(notices.len() == 1, || format!("nobody was told of order {order}"))?;
+            });
+            notices.push(notice.ok_or_else(|| Error::Unexpected(format!("nobody was told of order {order}")))?);
+        }
         self.batch("Notify", notices.iter().map(|notification| (notification.group(), json!(notification))))
     }
 

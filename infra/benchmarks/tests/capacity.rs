@@ -34,6 +34,7 @@ fn each_step_of_the_design_is_there(report: &Report) {
         ("wake one waiter", 9.0, 3),
         ("wake that finds too little", 0.0, 2),
         ("a notification", 1.0, 2),
+        ("ten notifications in a batch", 10.0, 11),
         ("place an order of goods", 3.0, 2),
         ("advance goods all the way", 11.0, 2),
         ("ten orders of goods, of one sku and slot, in a batch", 74.0, 2),
