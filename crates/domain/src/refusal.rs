@@ -87,7 +87,7 @@ pub enum Refusal {
     TimeMalformed,
     #[error("A capacity is a whole number from 0 to {}.", u32::MAX)]
     CapacityMalformed,
-    #[error("{booked} orders are booked in this slot; its capacity cannot be less.")]
+    #[error("The capacity cannot be less than what is booked, which is {booked}.")]
     CapacityBelowBooked { booked: u32 },
     #[error("The order is {}; it cannot be cancelled any more.", state.name())]
     TooLateToCancel { state: OrderState },

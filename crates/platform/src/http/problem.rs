@@ -13,13 +13,15 @@ pub struct Problem {
     detail: String,
     /// In seconds, where it depends.
     retry_after: Option<i64>,
+    /// Where that which was asked for stands instead.
+    state: Option<&'static str>,
 }
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident($($argument:ident: $kind:ty),*) => $status:literal $code:literal $detail:expr;)*) => {
         impl Problem {
             $($(#[$doc])* pub fn $name($($argument: $kind),*) -> Self {
-                Self { status: $status, code: $code, detail: $detail.to_string(), retry_after: None }
+                Self { status: $status, code: $code, detail: $detail.to_string(), retry_after: None, state: None }
             })*
 
             /// Every code that is not a refusal of the domain, with its status.
@@ -149,7 +151,12 @@ impl From<Refusal> for Problem {
             Refusal::TooManyAttempts { wait } => Some(wait.in_seconds_at_least()),
             _ => None,
         };
-        Self { status: Self::status_of(&refusal), code: refusal.code(), detail: refusal.to_string(), retry_after }
+        let state = match refusal {
+            Refusal::TooLateToCancel { state } | Refusal::NotAwaitingDelivery { state } => Some(state.name()),
+            _ => None,
+        };
+        let (status, detail) = (Self::status_of(&refusal), refusal.to_string());
+        Self { status, code: refusal.code(), detail, retry_after, state }
     }
 }
 
@@ -180,12 +187,15 @@ impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut title = self.code.replace('_', " ");
         title[..1].make_ascii_uppercase();
-        let mut problem = serializer.serialize_struct("Problem", 5)?;
+        let mut problem = serializer.serialize_struct("Problem", 5 + usize::from(self.state.is_some()))?;
         problem.serialize_field("type", &format!("urn:paidonce:problem:{}", self.code))?;
         problem.serialize_field("title", &title)?;
         problem.serialize_field("status", &self.status)?;
         problem.serialize_field("code", self.code)?;
         problem.serialize_field("detail", &self.detail)?;
+        if let Some(state) = self.state {
+            problem.serialize_field("state", state)?;
+        }
         problem.end()
     }
 }
