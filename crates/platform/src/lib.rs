@@ -6,6 +6,7 @@
 pub mod attempts;
 pub mod aws;
 pub mod bucket;
+pub mod callbacks;
 pub mod chance;
 pub mod config;
 pub mod http;
