@@ -12,8 +12,8 @@ use support::interleavings::{Explored, Setting, beginning, explore, piece_by_pie
 #[expect(clippy::print_stdout, reason = "how much was walked is worth knowing")]
 fn explored(setting: &Setting) -> Explored {
     let explored = explore(setting);
-    let Explored { reached, at_rest, ends } = &explored;
-    println!("{}: {} states, {at_rest} of them at rest, in {} ways", setting.name, reached.len(), ends.len());
+    let Explored { states, at_rest, ends, .. } = &explored;
+    println!("{}: {states} states, {at_rest} of them at rest, in {} ways", setting.name, ends.len());
     explored
 }
 

@@ -7,6 +7,7 @@
 //! only as far as its slot.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::sync::LazyLock;
@@ -15,7 +16,8 @@ use domain::accounts::Account;
 use domain::books::{Draft, Halt, Kept as _, Key};
 use domain::ids::{CustomerId, OrderId, SlotId};
 use domain::messages::{Cursor, Work};
-use domain::orders::{self, IfLacking, OrderState, Resource, Waiting};
+use domain::orders::{self, IfLacking, Order, OrderState, Resource, Waiting};
+use domain::promises::watch::Action;
 use domain::slots::Slot;
 use domain::{Millis, Refusal, Timestamp};
 
@@ -56,6 +58,13 @@ pub(crate) enum Step {
     Look(&'static str),
     /// To one of the orders, or to none.
     Happens(Happening, Option<&'static str>),
+}
+
+impl Step {
+    /// Nothing is done but later.
+    pub(crate) const fn only_takes_time(self) -> bool {
+        matches!(self, Self::Happens(Happening::Deadline | Happening::Beginning, _))
+    }
 }
 
 /// Two orders, and what may happen to them.
@@ -333,15 +342,38 @@ pub(crate) struct Reached {
     pub(crate) came: Option<(usize, Step)>,
     /// Nothing that was reached before keeps the same.
     is_first: bool,
+    /// It was reached before, so that all that follows from it does from there.
+    is_again: bool,
+    /// The step to it wrote what none before did, by its kind.
+    pub(crate) writes_anew: bool,
 }
 
 /// What an exploration came to.
 #[derive(Default)]
 pub(crate) struct Explored {
     pub(crate) reached: Vec<Reached>,
+    pub(crate) states: usize,
     pub(crate) at_rest: usize,
     /// The states in which the two orders came to rest.
     pub(crate) ends: HashSet<[OrderState; 2]>,
+    at_rest_with: HashSet<u64>,
+}
+
+/// What a step writes, without whose it is and how much of it: which kinds of items in which way, telling what, and where
+/// that leaves an order.
+fn kind_of_write(step: Step, ledger: &Ledger) -> String {
+    let name = |thing: &dyn Debug| format!("{thing:?}").split(['(', ' ']).next().unwrap_or_default().to_owned();
+    let written = |action: &Action| match action {
+        Action::Put { item, version, events } => {
+            let told = events.iter().map(|event| name(&event.told)).collect::<Vec<_>>();
+            let left = Order::of_item(item).map(|order| (order.state, order.parked.map(Resource::what)));
+            format!("{} {} {told:?} {left:?}", name(&item.key()), *version > 1)
+        }
+        Action::Delete(key) => format!("{} deleted", name(key)),
+        Action::Check(key) => format!("{} checked", name(key)),
+    };
+    let by = if let Step::Happens(happening, _) = step { name(&happening) } else { name(&step) };
+    format!("{by}: {:?}", ledger.commits.iter().flatten().map(written).collect::<Vec<_>>())
 }
 
 /// Reaches everything, what is nearer first.
@@ -349,21 +381,34 @@ pub(crate) fn explore(setting: &Setting) -> Explored {
     let start = World::new(setting);
     let mut seen = HashSet::from([start.fingerprint()]);
     let mut kept = HashSet::from([start.kept.hash]);
+    let mut written = HashSet::new();
     let mut explored = Explored::default();
-    explored.reached.push(Reached { world: start, came: None, is_first: true });
+    let start = Reached { world: start, came: None, is_first: true, is_again: false, writes_anew: true };
+    explored.reached.push(start);
     let mut from = 0;
-    while let Some(Reached { world, .. }) = explored.reached.get(from) {
+    while let Some(Reached { world, is_again, .. }) = explored.reached.get(from) {
+        if *is_again {
+            from += 1;
+            continue;
+        }
+        explored.states += 1;
         if world.is_at_rest() {
             let mut settled = world.kept.ledger.clone();
             settled.pass(Millis(1));
             assert_eq!(settled.audit().findings, [], "at rest, {:?} left", world.left);
             explored.at_rest += 1;
+            explored.at_rest_with.insert(world.kept.hash);
             explored.ends.insert(ORDERS.map(|order| settled.order(id(order)).state));
         }
+        let before = world.kept.clone();
         for (step, world) in world.next() {
-            if seen.insert(world.fingerprint()) {
-                let is_first = kept.insert(world.kept.hash);
-                explored.reached.push(Reached { world, came: Some((from, step)), is_first });
+            let is_again = !seen.insert(world.fingerprint());
+            let is_first = kept.insert(world.kept.hash);
+            let writes = !Rc::ptr_eq(&world.kept, &before);
+            let writes_anew = writes && written.insert(kind_of_write(step, &world.kept.ledger));
+            if !is_again || writes_anew {
+                let came = Some((from, step));
+                explored.reached.push(Reached { world, came, is_first, is_again, writes_anew });
             }
         }
         from += 1;
@@ -372,29 +417,19 @@ pub(crate) fn explore(setting: &Setting) -> Explored {
 }
 
 impl Explored {
-    /// The ways from the start, by the places of what is reached on them, that lead to everything that is kept in any
-    /// state, and lead to it first. None is a part of another.
-    pub(crate) fn paths(&self) -> Vec<Vec<usize>> {
-        let (mut on_the_way, mut goes_on) = (BTreeSet::new(), BTreeSet::new());
-        for (place, _) in self.reached.iter().enumerate().filter(|(_, reached)| reached.is_first) {
+    /// All that is on the ways which lead first to everything that is kept in any state, and to a write of every kind;
+    /// whatever comes later was come to from what is earlier.
+    pub(crate) fn on_the_ways(&self) -> BTreeSet<usize> {
+        let mut on_the_ways = BTreeSet::new();
+        for place in self.firsts().into_iter().chain(self.writing_anew()) {
             let mut at = place;
-            while on_the_way.insert(at)
+            while on_the_ways.insert(at)
                 && let Some((from, _)) = self.reached[at].came
             {
-                goes_on.insert(from);
                 at = from;
             }
         }
-        on_the_way.difference(&goes_on).map(|end| self.path(*end)).collect()
-    }
-
-    fn path(&self, end: usize) -> Vec<usize> {
-        let mut path = vec![end];
-        while let Some((from, _)) = self.reached[path[path.len() - 1]].came {
-            path.push(from);
-        }
-        path.reverse();
-        path
+        on_the_ways
     }
 
     /// The states that keep what none before them does.
@@ -403,8 +438,27 @@ impl Explored {
         firsts.map(|(place, _)| place).collect()
     }
 
-    /// Every step to a state from the start.
+    /// Those that were come to by a write of a kind that none before was of.
+    pub(crate) fn writing_anew(&self) -> BTreeSet<usize> {
+        let anew = self.reached.iter().enumerate().filter(|(_, reached)| reached.writes_anew);
+        anew.map(|(place, _)| place).collect()
+    }
+
+    /// The way from the start to there, place by place.
+    pub(crate) fn way(&self, place: usize) -> Vec<usize> {
+        let came = |place: &usize| self.reached[*place].came.map(|(from, _)| from);
+        let mut way: Vec<usize> = std::iter::successors(Some(place), came).collect();
+        way.reverse();
+        way
+    }
+
+    /// Every step on the way from the start to there.
     pub(crate) fn steps(&self, place: usize) -> Vec<Step> {
-        self.path(place).into_iter().filter_map(|at| self.reached[at].came).map(|(_, step)| step).collect()
+        self.way(place).into_iter().filter_map(|at| self.reached[at].came).map(|(_, step)| step).collect()
+    }
+
+    /// Whether what is kept there is kept in a state in which nothing is left to do.
+    pub(crate) fn is_at_rest(&self, place: usize) -> bool {
+        self.at_rest_with.contains(&self.reached[place].world.kept.hash)
     }
 }
