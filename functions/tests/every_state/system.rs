@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use domain::Millis;
-use domain::books::{Item, Key, Version};
+use domain::books::{Draft, Halt, Item, Key, Version};
 use domain::events::EventId;
 use domain::ids::OrderId;
 use domain::messages::{Cursor, Work, WorkMessage};
 use domain::orders::{self, Order, Resource};
 use domain::promises::watch::Action;
+use domain::{Millis, Timestamp};
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, STACK_NAME, System, TEMPLATE};
@@ -104,9 +104,10 @@ impl Driven {
                 self.decide(order, |draft, now| orders::advance_to_slot(draft, order, now, terms)).await;
             }
             Step::Look(order) => {
-                let due = |name: &&str| from.kept.ledger.order(id(name)).look_at <= Some(from.kept.ledger.now);
-                let due = |name: &&str| due(name) && !from.kept.ledger.order(id(name)).state.has_ended();
-                if ORDERS.iter().filter(|name| due(name)).count() == 1 {
+                let ledger = &from.kept.ledger;
+                let due = |name: &&&str| ledger.order(id(name)).look_at.is_some_and(|at| at <= ledger.now);
+                // The sweep looks at all that are due.
+                if ORDERS.iter().filter(due).count() == 1 {
                     self.sweep().await;
                 } else {
                     let order = id(order);
@@ -150,11 +151,7 @@ impl Driven {
     }
 
     /// What no function does alone, as the functions do it among other things.
-    async fn decide<T>(
-        &self,
-        order: OrderId,
-        decide: impl Fn(&mut domain::books::Draft<'_>, domain::Timestamp) -> Result<T, domain::books::Halt>,
-    ) {
+    async fn decide<T>(&self, order: OrderId, decide: impl Fn(&mut Draft<'_>, Timestamp) -> Result<T, Halt>) {
         let store = &self.system.app().store;
         let needs = Needs::load([Key::Order(order)]);
         store.decide(needs, |books, now| books.decide(|draft| decide(draft, now))).await.unwrap();
