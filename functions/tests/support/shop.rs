@@ -151,22 +151,27 @@ impl Shop<'_> {
 
     /// Runs `advance-orders` with a batch of work, as its queue would, and says how many it left undone.
     pub(crate) async fn advance(&self, work: &[WorkMessage]) -> usize {
+        self.hand_over("AdvanceOrders", work.iter().map(|message| (message.group(), json!(message).to_string()))).await
+    }
+
+    /// Runs the function behind a queue with a batch of messages, each of a group, and says how many it left undone.
+    pub(crate) async fn hand_over(&self, function: &str, messages: impl Iterator<Item = (String, String)>) -> usize {
         let stack = self.0.cloud.stack();
-        let mapping = stack.queue_mappings.iter().find(|mapping| mapping.function == "AdvanceOrders").unwrap();
-        let record = |(number, message): (usize, &WorkMessage)| {
+        let mapping = stack.queue_mappings.iter().find(|mapping| mapping.function == function).unwrap();
+        let record = |(number, (group, body)): (usize, (String, String))| {
             json!({
                 "messageId": format!("message-{number}"),
                 "receiptHandle": format!("receipt-{number}"),
-                "body": json!(message).to_string(),
-                "attributes": { "ApproximateReceiveCount": "1", "MessageGroupId": message.group() },
+                "body": body,
+                "attributes": { "ApproximateReceiveCount": "1", "MessageGroupId": group },
                 "messageAttributes": {},
                 "eventSource": "aws:sqs",
                 "eventSourceARN": mapping.queue_arn,
                 "awsRegion": stack.region,
             })
         };
-        let records: Vec<Value> = work.iter().enumerate().map(record).collect();
-        let answer = self.0.cloud.invoke("AdvanceOrders", json!({ "Records": records })).await.unwrap();
+        let records: Vec<Value> = messages.enumerate().map(record).collect();
+        let answer = self.0.cloud.invoke(function, json!({ "Records": records })).await.unwrap();
         answer["batchItemFailures"].as_array().map_or(0, Vec::len)
     }
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+pub(crate) mod interleavings;
+
 use std::collections::BTreeMap;
 
 use domain::accounts::{self, Account, Deposit, MakeDeposit};
@@ -29,6 +31,7 @@ pub(crate) struct Ledger {
     pub(crate) now: Timestamp,
     pub(crate) terms: Terms,
     pub(crate) watch: Watch,
+    /// What was done, commit by commit.
     pub(crate) commits: Vec<Vec<Action>>,
 }
 
