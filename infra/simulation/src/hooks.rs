@@ -88,7 +88,7 @@ impl Customer {
     pub(crate) async fn hooks(&mut self, hook: Hook) {
         self.model.hook.is_used = true;
         match hook {
-            Hook::Put(which) => self.put_hook(which).await,
+            Hook::Put(which) => self.put_hook(format!("https://{}.example{}", self.model.name, which.path())).await,
             Hook::Rotate => self.replace(self.model.hook.secret.clone()).await,
             Hook::RotateFormer => self.replace(self.model.hook.former.clone()).await,
             Hook::Remove => self.remove_hook().await,
@@ -96,8 +96,17 @@ impl Customer {
         }
     }
 
-    async fn put_hook(&mut self, which: Where) {
-        let url = format!("https://{}.example{}", self.model.name, which.path());
+    /// In the calm: what was given up is set again.
+    pub(crate) async fn set_again(&mut self) {
+        if self.model.hook.is_used {
+            self.read_hook().await;
+        }
+        if let Some(url) = self.model.hook.given_up.clone() {
+            self.put_hook(url).await;
+        }
+    }
+
+    async fn put_hook(&mut self, url: String) {
         let asked_ms = self.world().now_ms();
         let heard = self.send(&Letter::put("/webhook".to_owned(), &json!({ "url": url }))).await;
         self.learn("PUT /webhook", asked_ms, &heard, |hook, heard| hook.judge_put(heard, &url));

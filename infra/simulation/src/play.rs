@@ -248,7 +248,7 @@ impl Scene {
         let mut since = began;
         let mut step = MINUTE;
         while let Some(left) = self.what_is_left().await {
-            if left.due_ms.is_some() {
+            if left.due_ms.is_some_and(|due_ms| due_ms > self.world.now_ms()) {
                 since = tokio::time::Instant::now();
             }
             if since.elapsed() > REST || began.elapsed() > REST_OF_DELIVERIES {

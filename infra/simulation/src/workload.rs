@@ -595,6 +595,7 @@ impl Customer {
     /// In the calm: what is unknown is found out, and what is known is said again, byte for byte.
     pub(crate) async fn find_out(&mut self) {
         self.stock_up().await;
+        self.set_again().await;
         for intent in 0..self.model.intents.len() {
             let bodies = self.model.intents[intent].bodies.len();
             if self.model.intents[intent].accepted.is_none() {

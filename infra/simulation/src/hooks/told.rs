@@ -14,6 +14,8 @@ pub(crate) struct Hook {
     /// The secret that was shown last, and the one before it.
     pub(crate) secret: Option<String>,
     pub(crate) former: Option<String>,
+    /// Its url, if it was given up when it was shown last.
+    pub(super) given_up: Option<String>,
     /// Its url and its secret, or that there is none; nothing while it is not known what became of a request.
     known: Option<Option<(String, String)>>,
     doubted_ms: Option<i64>,
@@ -37,6 +39,8 @@ impl Hook {
         {
             self.former = self.secret.replace(secret.clone());
         }
+        let json = heard.json();
+        self.given_up = text(&json, "url").filter(|_| json["state"] == "given_up");
         let is_sure = self.doubted_ms.is_none_or(|doubted_ms| doubted_ms + DOUBT_MS < asked_ms);
         self.known = is_sure.then_some(said);
     }

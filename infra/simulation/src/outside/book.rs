@@ -192,6 +192,16 @@ impl Book {
             ("DeliverWebhook", Some(before), Some(target)) => {
                 let same = |of: &Target| (of.url.clone(), of.secret, of.former, of.set_at);
                 must(same(before) == same(target), || "a delivery changed where it is".to_owned())?;
+                let mut calls = self.calls(customer, target.url.as_str());
+                match (before.failing_since, target.failing_since) {
+                    (None, Some(_)) => must(calls.any(|call| !call.is_heard_taken()), || {
+                        "it is said to fail, and nothing failed there".to_owned()
+                    })?,
+                    (Some(_), None) => must(calls.any(Arrival::is_heard_taken), || {
+                        "it is said to fail no more, and nothing arrived there".to_owned()
+                    })?,
+                    _ => {}
+                }
                 match (before.given_up, target.given_up.map(|given_up| given_up.because)) {
                     (_, None) | (Some(_), _) => Ok(()),
                     (None, Some(because)) => self.judge_given_up(now_ms, customer, target.url.as_str(), because),
@@ -201,12 +211,16 @@ impl Book {
         }
     }
 
+    fn calls(&self, customer: CustomerId, url: &str) -> impl Iterator<Item = &Arrival> {
+        let theirs = self.posted.values().filter(move |posted| posted.customer == customer);
+        theirs.flat_map(|posted| &posted.calls).filter(move |call| call.url == url)
+    }
+
     /// What is given up has said that it is gone, or has taken nothing for long.
     fn judge_given_up(&self, now_ms: i64, customer: CustomerId, url: &str, because: GaveUp) -> Judged {
         let theirs = || self.posted.values().filter(|posted| posted.customer == customer);
-        let mut calls = theirs().flat_map(|posted| &posted.calls).filter(|call| call.url == url);
         match because {
-            GaveUp::Gone => must(calls.any(|call| call.status() == Some(410)), || {
+            GaveUp::Gone => must(self.calls(customer, url).any(|call| call.status() == Some(410)), || {
                 "it was given up as gone, and never said so".to_owned()
             }),
             GaveUp::Failing => {
