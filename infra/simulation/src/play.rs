@@ -248,9 +248,6 @@ impl Scene {
         let mut since = began;
         let mut step = MINUTE;
         while let Some(left) = self.what_is_left().await {
-            if left.due_ms.is_some_and(|due_ms| due_ms > self.world.now_ms()) {
-                since = tokio::time::Instant::now();
-            }
             if since.elapsed() > REST || began.elapsed() > REST_OF_DELIVERIES {
                 self.world.find(format!("it does not come to rest: {}", left.what));
                 return;
@@ -263,6 +260,10 @@ impl Scene {
                 let until_due = left.due_ms.map_or(0, |due_ms| due_ms - self.world.now_ms());
                 advance(step.max(Duration::from_millis(u64::try_from(until_due).unwrap_or_default()))).await;
                 step = (step * 2).min(MINUTE * 16);
+                if until_due > 0 {
+                    // Nothing could have gone on before.
+                    since = tokio::time::Instant::now();
+                }
             }
         }
     }
