@@ -90,6 +90,22 @@ bugs! {
     AcceptedUnseen = "accepted-unseen", "a courier takes an order without a look at its slot";
     // What is told.
     NoticeWithoutIndex = "notice-without-index", "two notices of one commit have the same deduplication id";
+    // What is told outside.
+    AttemptUncounted = "attempt-uncounted", "an attempt is counted after its call, not before it";
+    RepeatAttempts = "repeat-attempts", "a repeat of a message begins another attempt of its delivery";
+    OnlyTwoHundred = "only-two-hundred", "what an endpoint took and answered with another 2xx than 200 is sent again";
+    UnknownIsDelivered = "unknown-is-delivered", "a call that nobody came back to tell of is taken for delivered";
+    PutOffIgnored = "put-off-ignored", "an endpoint that asks to be left alone for longer is not";
+    GivenUpCalled = "given-up-called", "what is on its way to an endpoint is sent there though it was given up";
+    GivenUpForEver = "given-up-for-ever", "an endpoint that was given up is not tried again when it is set again";
+    OldUrlBlamed = "old-url-blamed", "what an old url answers is held against the new one";
+    NoOverlap = "no-overlap", "what was replaced as a secret is not signed with any more";
+    SecretAnew = "secret-anew", "an endpoint that is moved gets a new secret";
+    ReplacedTwice = "replaced-twice", "a request to replace a secret that comes twice replaces it twice";
+    IdByAttempt = "id-by-attempt", "each attempt of a delivery has an id of its own";
+    EndpointOfTheFirst = "endpoint-of-the-first",
+        "the endpoint is looked up for the first notification of a batch alone";
+    DeliveriesUnswept = "deliveries-unswept", "the sweep leaves out deliveries";
     // How it is kept.
     StockUnconditional = "stock-unconditional", "stock is written over whatever version is there";
     VersionNotCompared = "version-not-compared", "an item is written over whatever version is there";

@@ -10,6 +10,9 @@ pub(crate) enum Stream {
     Ids,
     Sdk,
     Lag,
+    /// Who has an endpoint, and how it fares.
+    Outside,
+    Secrets,
 }
 
 /// The seed of one stream.

@@ -88,6 +88,19 @@ paths! {
     BelowBooked = "409 capacity_below_booked",
     NotOnTheShelf = "422 for what is not on the shelf",
     SlotHadBegun = "422 slot_has_begun",
+    WebhookAgain = "a webhook sent again",
+    WebhookTakenTwice = "a webhook taken and sent again",
+    WebhookSwept = "a webhook sent on its way by the sweep",
+    WebhookUnknown = "a call that nobody came back to tell of",
+    WebhookGone = "a webhook given up with its endpoint",
+    WebhookWithdrawn = "a webhook withdrawn",
+    WebhookExhausted = "a webhook given up after its last attempt",
+    WebhookMoved = "an endpoint moved",
+    WebhookSetAgain = "an endpoint set again after it was given up",
+    SecretReplaced = "a secret replaced",
+    SignedTwice = "a webhook signed with two secrets",
+    SecretNotCurrent = "409 webhook_secret_not_current",
+    DeadWebhook = "a dead webhook taken up",
     CopyAfterMinutes = "a delivery again after eleven minutes",
     CopyAfterDay = "a delivery again after a day",
     CopyAfterMonth = "a delivery again after a month",
@@ -246,6 +259,8 @@ impl Coverage {
                 self.reached(Path::DeadLetter);
             } else if queue.ends_with("notifications-dead.fifo") {
                 self.reached(Path::DeadNotice);
+            } else if queue.ends_with("webhooks-dead") {
+                self.reached(Path::DeadWebhook);
             }
         }
     }

@@ -85,6 +85,8 @@ faults! {
     /// A function is not allowed to write: a policy was changed by mistake, and is changed back. It strikes what works in
     /// the background; a caller would rightly be told of an internal error.
     Denied = "denied",
+    /// An endpoint says that it is gone.
+    Gone = "gone",
 }
 
 written_by_name!(Fault, "fault");
@@ -101,6 +103,8 @@ pub enum Class {
     Send,
     Announce,
     Object,
+    /// Not a call of a service: a call of a customer's endpoint.
+    Outside,
     /// Not a call of a service: a batch handed to a function.
     Delivery,
     /// Not a call of a service: a client's request.
@@ -108,7 +112,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Load,
         Self::LoadSome,
         Self::Query,
@@ -117,6 +121,7 @@ impl Class {
         Self::Send,
         Self::Announce,
         Self::Object,
+        Self::Outside,
         Self::Delivery,
         Self::Request,
     ];
@@ -131,13 +136,14 @@ impl Class {
             Self::Send => "send",
             Self::Announce => "announce",
             Self::Object => "object",
+            Self::Outside => "outside",
             Self::Delivery => "delivery",
             Self::Request => "request",
         }
     }
 
     const fn changes(self) -> bool {
-        matches!(self, Self::Put | Self::Transact | Self::Send | Self::Announce | Self::Object)
+        matches!(self, Self::Put | Self::Transact | Self::Send | Self::Announce | Self::Object | Self::Outside)
     }
 }
 
@@ -154,6 +160,7 @@ impl Fault {
             Self::Conflict | Self::Denied => matches!(class, Class::Put | Class::Transact),
             Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
             Self::Unprocessed => matches!(class, Class::LoadSome),
+            Self::Gone => matches!(class, Class::Outside),
             Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
             Self::Late => class.changes(),
             // For what changes nothing, before and after are the same.
@@ -232,6 +239,12 @@ pub(crate) struct Swarm {
     pub(crate) late_wakes: u32,
     /// How old what is read may be, where the service does not promise the newest.
     pub(crate) lag_ms: i64,
+    /// What goes wrong at endpoints beside all that, in ten thousand.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    outside: BTreeMap<Fault, u32>,
+    /// For how long endpoints are all down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) down: Option<Outage>,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
@@ -300,6 +313,25 @@ impl Outage {
         Self { from_ms, to_ms: from_ms + rng.i64(1_000_000..1_800_000), class, fault, rate: 10_000 }
     }
 
+    /// Of endpoints: some do not come back before it is calm.
+    fn draw_outside(rng: &mut fastrand::Rng) -> Option<Self> {
+        const FAULTS: [Fault; 6] = [
+            Fault::LostBefore,
+            Fault::LostBefore,
+            Fault::SlowBefore,
+            Fault::SlowAfter,
+            Fault::ErrorBefore,
+            Fault::CrashAfter,
+        ];
+        if rng.u32(0..4) > 0 {
+            return None;
+        }
+        let (from_ms, length_ms) = (rng.i64(0..8_000), [rng.i64(4_000..60_000), rng.i64(300_000..420_000)]);
+        let (fault, rate) = (FAULTS[rng.usize(0..FAULTS.len())], [6_000, 10_000][rng.usize(0..2)]);
+        let to_ms = from_ms + length_ms[usize::from(rng.u32(0..3) == 0)];
+        Some(Self { from_ms, to_ms, class: Class::Outside, fault, rate })
+    }
+
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
         class == self.class && (self.from_ms..self.to_ms).contains(&elapsed_ms) && chance::happens(rng, self.rate)
     }
@@ -318,7 +350,7 @@ impl Swarm {
             _ => (8, 4),
         };
         let mut rates = BTreeMap::new();
-        for fault in Fault::ALL.iter().filter(|fault| **fault != Fault::Overtaken) {
+        for fault in Fault::ALL.iter().filter(|fault| !matches!(fault, Fault::Overtaken | Fault::Gone)) {
             let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
             // What strikes at a delivery or a request has few places to strike at.
             let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
@@ -339,7 +371,34 @@ impl Swarm {
             let outage = Some(Outage::until_given_up(&mut rng));
             return Self { outage, ..Self::default() };
         }
-        Self { rates, skew_ms, kept, outage, late_wakes, lag_ms }
+        Self { rates, skew_ms, kept, outage, late_wakes, lag_ms, ..Self::default() }
+    }
+
+    /// The same, with what goes wrong at endpoints, from numbers of its own.
+    pub(crate) fn with_endpoints(self, seed: u64) -> Self {
+        const FAULTS: [Fault; 8] = [
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::SlowBefore,
+            Fault::SlowAfter,
+            Fault::Throttled,
+            Fault::ErrorBefore,
+            Fault::ErrorAfter,
+            Fault::Rival,
+        ];
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let on_in_ten = [0, 2, 5, 8][rng.usize(0..4)];
+        let mut outside = BTreeMap::new();
+        for fault in FAULTS {
+            let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..4));
+            if is_on {
+                outside.insert(fault, [200, 600, 1_500, 2_500][rate]);
+            }
+        }
+        if rng.u32(0..4) == 0 {
+            outside.insert(Fault::Gone, 300);
+        }
+        Self { outside, down: Outage::draw_outside(&mut rng), ..self }
     }
 
     /// Nothing goes wrong but in this outage.
@@ -360,6 +419,8 @@ impl Swarm {
             outage: self.outage.filter(|_| has(Part::Outage)),
             late_wakes: if has(Part::LateWakes) { self.late_wakes } else { 0 },
             lag_ms: if has(Part::Lag) { self.lag_ms } else { 0 },
+            outside: if has(Part::Rates) { self.outside } else { BTreeMap::new() },
+            down: self.down.filter(|_| has(Part::Outage)),
         }
     }
 
@@ -369,6 +430,10 @@ impl Swarm {
         if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.outage {
             let (from, to) = (stamp(from_ms), stamp(to_ms));
             words.push(format!("an outage from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
+        }
+        if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.down {
+            let (from, to) = (stamp(from_ms), stamp(to_ms));
+            words.push(format!("endpoints are down from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
         }
         if self.skew_ms > 0 {
             words.push(format!("clocks up to {} wrong", stamp(self.skew_ms)));
@@ -390,11 +455,20 @@ impl Swarm {
         if let Some(outage) = self.outage.filter(|outage| outage.strikes(elapsed_ms, rng, class)) {
             return Some(outage.fault);
         }
+        if let Some(down) = self.down.filter(|down| down.strikes(elapsed_ms, rng, class)) {
+            return Some(down.fault);
+        }
         let mut left = rng.u32(0..10_000);
         // Objects are read and deleted rarely.
         let often = if class == Class::Object { 6 } else { 1 };
         for (fault, rate) in self.rates.iter().filter(|(fault, _)| fault.strikes(class)) {
             match left.checked_sub(*rate * often) {
+                Some(rest) => left = rest,
+                None => return Some(*fault),
+            }
+        }
+        for (fault, rate) in self.outside.iter().filter(|_| class == Class::Outside) {
+            match left.checked_sub(*rate) {
                 Some(rest) => left = rest,
                 None => return Some(*fault),
             }

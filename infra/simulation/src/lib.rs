@@ -12,11 +12,13 @@ mod command;
 mod coverage;
 mod fault;
 mod hearing;
+mod hooks;
 mod lag;
 mod model;
 mod named;
 mod network;
 mod outcome;
+mod outside;
 mod plan;
 #[cfg(feature = "planted")]
 mod planted;

@@ -9,6 +9,7 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hooks::told::Hook;
 use crate::shop::{Basket, told};
 
 /// The index of an owner's orders lags for a moment; this is far more than one.
@@ -111,7 +112,8 @@ pub(crate) struct Model {
     /// The balance that was heard of last. It may have changed since.
     pub(crate) balance: Option<i64>,
     entries: BTreeMap<u64, Value>,
-    notifications: BTreeMap<String, Value>,
+    pub(crate) notifications: BTreeMap<String, Value>,
+    pub(crate) hook: Hook,
 }
 
 /// An answer, as far as it is judged.
@@ -182,6 +184,7 @@ impl Model {
             balance: None,
             entries: BTreeMap::new(),
             notifications: BTreeMap::new(),
+            hook: Hook::default(),
         }
     }
 

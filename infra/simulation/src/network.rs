@@ -217,7 +217,8 @@ impl Network {
             | Fault::RequestLost
             | Fault::ResponseLost
             | Fault::SentTwice
-            | Fault::RequestLate => Heard::Answer(self.apply(speaker, call).await),
+            | Fault::RequestLate
+            | Fault::Gone => Heard::Answer(self.apply(speaker, call).await),
         }
     }
 

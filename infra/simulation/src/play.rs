@@ -6,11 +6,14 @@ use std::time::Duration;
 use domain::Timestamp;
 use domain::orders::{Order, What};
 use domain::promises::watch::Watch;
+use domain::webhooks::{Delivery, Reach};
 use futures_util::FutureExt as _;
 use http::Request;
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, InvocationRecord, Storage};
 use local_system::{Options, StartError, System};
+use platform::chance::Chance;
+use platform::outside::Outside;
 use platform::verify::{Now, audit};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -22,6 +25,7 @@ use crate::coverage::Path;
 use crate::hearing;
 use crate::network::Network;
 use crate::outcome::{Met, Outcome};
+use crate::outside::Receivers;
 use crate::plan::{Part, Plan};
 use crate::script::{Jump, Script};
 use crate::speaker::Speaker;
@@ -35,6 +39,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Within this everything has come to rest in the calm: what a dead process held is visible again, dead letters are
 /// taken up, the bucket is looked through, and who was stalled is tried again.
 const REST: Duration = Duration::from_secs(26 * 60 * 60);
+/// And within this every delivery to an endpoint where nobody is: what is told at the last deadline of an order is tried
+/// for three days more.
+const REST_OF_DELIVERIES: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// A run could not even begin.
 #[derive(Debug, thiserror::Error)]
@@ -148,7 +155,22 @@ fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: u32) -> Result<Syst
             Timestamp::from_millis(clock.now_ms() + skew_ms)
         })
     }));
+    options.outside = Outside::answered_by(Receivers::new(world.clone()), Reach::Public);
+    options.chance = Chance::seeded(chance::stream(seed, Stream::Secrets));
     Ok(System::start_on(stack(hours)?, options)?)
+}
+
+/// What is not at rest.
+struct Left {
+    what: String,
+    /// Nothing else is left, and this waits until then.
+    due_ms: Option<i64>,
+}
+
+impl Left {
+    fn now(what: impl Into<String>) -> Self {
+        Self { what: what.into(), due_ms: None }
+    }
 }
 
 struct Scene {
@@ -174,7 +196,7 @@ impl Scene {
                 Err(error) => self.world.find(format!("a customer ended badly: {error}")),
             }
         }
-        if let Some(outage) = self.world.swarm.outage {
+        for outage in self.world.outages() {
             let left = outage.to_ms - (self.world.now_ms() - self.world.start_ms);
             // What it left behind is taken up while other things go wrong still.
             let after = chance::at(self.world.workload, "run", 1).i64(0..240_000);
@@ -223,24 +245,32 @@ impl Scene {
     /// Until nothing is left to do that does not wait for a customer or a deadline.
     async fn rest(&self) {
         let began = tokio::time::Instant::now();
+        let mut since = began;
         let mut step = MINUTE;
         while let Some(left) = self.what_is_left().await {
-            if began.elapsed() > REST {
-                self.world.find(format!("it does not come to rest: {left}"));
+            if since.elapsed() > REST || began.elapsed() > REST_OF_DELIVERIES {
+                self.world.find(format!("it does not come to rest: {}", left.what));
                 return;
             }
             sleep(Duration::from_secs(1)).await;
             // Nothing is running, so all that is left waits for a time to come.
-            if self.world.is_idle() && self.what_is_left().await.is_some() {
-                advance(step).await;
+            if self.world.is_idle()
+                && let Some(left) = self.what_is_left().await
+            {
+                let until_due = left.due_ms.map_or(0, |due_ms| due_ms - self.world.now_ms());
+                advance(step.max(Duration::from_millis(u64::try_from(until_due).unwrap_or_default()))).await;
                 step = (step * 2).min(MINUTE * 16);
+                if until_due > 0 {
+                    // Nothing could have gone on before.
+                    since = tokio::time::Instant::now();
+                }
             }
         }
     }
 
-    async fn what_is_left(&self) -> Option<String> {
+    async fn what_is_left(&self) -> Option<Left> {
         if !self.world.is_idle() {
-            return Some("a function runs".to_owned());
+            return Some(Left::now("a function runs"));
         }
         if self.system.cloud.settled().now_or_never().is_none() {
             let depths = self
@@ -249,10 +279,10 @@ impl Scene {
                 .queue_depths()
                 .into_iter()
                 .filter(|(_, depth)| *depth != local_cloud::QueueDepth::default());
-            return Some(format!("queues: {:?}", depths.collect::<Vec<_>>()));
+            return Some(Left::now(format!("queues: {:?}", depths.collect::<Vec<_>>())));
         }
         if self.has_failed_records().await {
-            return Some("records in the bucket of those that could not be relayed".to_owned());
+            return Some(Left::now("records in the bucket of those that could not be relayed"));
         }
         let now = Timestamp::from_millis(self.world.now_ms());
         let state = self.world.state();
@@ -261,11 +291,16 @@ impl Scene {
             !order.state.has_ended()
                 && (is_stalled || order.waiting_for.is_none() || order.look_at.is_none_or(|due| due <= now))
         };
-        state
-            .watch
-            .orders()
-            .find(is_left)
-            .map(|order| format!("order {} has not ended and waits for nothing", order.id))
+        if let Some(order) = state.watch.orders().find(is_left) {
+            return Some(Left::now(format!("order {} has not ended and waits for nothing", order.id)));
+        }
+        // The first of those that are not over: when somebody looks at it, and not before, it goes on.
+        let posted = state.watch.deliveries().filter(|delivery| !delivery.state.is_over());
+        let due_ms = |delivery: &Delivery| delivery.look_at.map_or(0, Timestamp::as_millis);
+        posted.min_by_key(|delivery| due_ms(delivery)).map(|delivery| Left {
+            what: format!("delivery of {} is {:?}", delivery.event, delivery.state),
+            due_ms: Some(due_ms(delivery)),
+        })
     }
 
     async fn has_failed_records(&self) -> bool {
@@ -288,6 +323,7 @@ impl Scene {
             customer.look_at_everything().await;
         }
         self.world.judge_announced();
+        self.world.judge_outside();
         for (name, depth) in self.system.cloud.queue_depths() {
             if depth != local_cloud::QueueDepth::default() {
                 self.world.find(format!("{name} is not empty: {depth:?}"));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::fault::{Class, Fault, Outage, Swarm};
+use crate::hooks::{Hook, Where};
 use crate::model::{Body, IfUnpaid, Kind};
 use crate::outcome::Met;
 use crate::plan::Plan;
@@ -124,6 +125,34 @@ impl Scenario {
         },
         Self { only: &["GetProduct", "ListProducts", "ListSlots", "GetTimeline"], ..Self::of("shelves", &[shelves]) },
         Self { only: &["CancelOrder"], ..Self::of("cancelled-at-once", &[cancelled_at_once]) },
+        Self { only: &["Notify", "Relay", "DeliverWebhook"], ..Self::of("told-outside", &[told_outside]) },
+        Self {
+            only: &["DeliverWebhook"],
+            ..Self::of("told-again", &[told_outside]).in_outage(0, 3_000, Class::Outside, Fault::ErrorBefore)
+        },
+        Self { only: &["DeliverWebhook"], ..Self::of("told-nobody", &[told_nobody]) },
+        Self {
+            only: &["Sweep", "DeliverWebhook"],
+            ..Self::of("told-unheard", &[|| [told_outside(), vec![pause(20), Step::Begins]].concat()]).in_outage(
+                0,
+                15_000,
+                Class::Outside,
+                Fault::CrashAfter,
+            )
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("dead-webhook", &[|| [told_outside(), vec![pause(895), Step::Begins]].concat()]).in_outage(
+                20,
+                895_000,
+                Class::LoadSome,
+                Fault::CrashBefore,
+            )
+        },
+        Self {
+            only: &["PutWebhook", "GetWebhook", "DeleteWebhook", "RotateWebhookSecret"],
+            ..Self::of("endpoint", &[endpoint])
+        },
     ];
 
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -377,6 +406,36 @@ fn slot_begun() -> Vec<Step> {
 /// Before it was looked at at all.
 fn cancelled_at_once() -> Vec<Step> {
     vec![order(300), does(Operation::Shop(Deed::Cancel(0)))]
+}
+
+fn hook(hook: Hook) -> Step {
+    does(Operation::Hook(hook))
+}
+
+/// It waits, and that is told.
+fn told_outside() -> Vec<Step> {
+    vec![hook(Hook::Put(Where::Here)), order(300)]
+}
+
+/// The first of two finds that the endpoint is gone, the other that it was given up.
+fn told_nobody() -> Vec<Step> {
+    let both = [(0, Kind::Order, body(300)), (1, Kind::Order, body(200))];
+    vec![hook(Hook::Put(Where::Gone)), does(Operation::Burst(both.to_vec())), pause(10), order(100)]
+}
+
+fn endpoint() -> Vec<Step> {
+    vec![
+        hook(Hook::Put(Where::Here)),
+        hook(Hook::Put(Where::Here)),
+        hook(Hook::Rotate),
+        hook(Hook::RotateFormer),
+        hook(Hook::Rotate),
+        hook(Hook::Read),
+        hook(Hook::Put(Where::There)),
+        hook(Hook::Remove),
+        hook(Hook::Remove),
+        hook(Hook::Read),
+    ]
 }
 
 /// There is one of each, and then several.

@@ -15,6 +15,7 @@ use tokio::time::{advance, sleep};
 use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
+use crate::hooks::{self, Hook};
 use crate::model::{Body, Heard, IfUnpaid, Intent, Kind, Model, Seen, decimal};
 use crate::outcome::Performed;
 use crate::plan::Point;
@@ -51,6 +52,7 @@ pub(crate) enum Operation {
     /// Stock comes in.
     Receive(Body),
     Shop(Deed),
+    Hook(Hook),
 }
 
 /// Why a request is not taken: its key if it has one, its content type, its body, and what is answered.
@@ -124,6 +126,10 @@ impl Customer {
         &self.world
     }
 
+    pub(crate) fn issuer(&self) -> &str {
+        &self.system.app().config.tokens.issuer
+    }
+
     pub(crate) fn known(&self) -> MutexGuard<'_, Told> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,6 +150,9 @@ impl Customer {
             let mut rng = chance::at(self.world.workload, &self.model.name, number + 1);
             let length = self.think(&mut rng);
             self.wait(length).await;
+            if let Some(operation) = self.draw_hook(number) {
+                self.take(hooks::FIRST + number, operation).await;
+            }
             let operation = self.draw(&mut rng, number);
             self.take(number, operation).await;
         }
@@ -233,6 +242,7 @@ impl Customer {
             Operation::Order(body) => asks(Kind::Order, format!("k{number}"), body),
             Operation::Receive(body) => asks(Kind::Receipt, format!("k{number}"), body),
             Operation::Shop(deed) => self.deed_in_words(deed),
+            Operation::Hook(hook) => Self::hook_in_words(*hook),
             Operation::Burst(requests) => {
                 let asked: Vec<String> = requests
                     .iter()
@@ -333,6 +343,7 @@ impl Customer {
             Operation::Order(body) => self.ask(Kind::Order, format!("k{number}"), body, rng).await,
             Operation::Receive(body) => self.ask(Kind::Receipt, format!("k{number}"), body, rng).await,
             Operation::Shop(deed) => self.does(deed, rng).await,
+            Operation::Hook(hook) => self.hooks(hook).await,
             Operation::OrderOfAll => {
                 let minor = self.model.balance.filter(|balance| *balance > 0).unwrap_or(1);
                 self.ask(Kind::Order, format!("k{number}"), Body::of(minor), rng).await;
@@ -584,6 +595,7 @@ impl Customer {
     /// In the calm: what is unknown is found out, and what is known is said again, byte for byte.
     pub(crate) async fn find_out(&mut self) {
         self.stock_up().await;
+        self.set_again().await;
         for intent in 0..self.model.intents.len() {
             let bodies = self.model.intents[intent].bodies.len();
             if self.model.intents[intent].accepted.is_none() {
@@ -634,6 +646,11 @@ impl Customer {
         self.list_notifications(page(&mut rng)).await;
         let judged = self.model.judge_balance();
         self.judged("the balance", judged);
+        if self.model.hook.is_used {
+            self.read_hook().await;
+            let judged = self.world.state().book.judge_inbox(self.customer(), &self.model.notifications);
+            self.judged("what its endpoint was told", judged);
+        }
     }
 
     pub(crate) fn judged(&self, what: &str, judged: Result<(), String>) {
@@ -761,12 +778,16 @@ impl Letter {
         Self::post(&path, None, "")
     }
 
+    pub(crate) fn delete(path: &str) -> Self {
+        Self { method: "DELETE", ..Self::get(path) }
+    }
+
     fn in_short(&self) -> String {
         let key = self.key.as_deref().unwrap_or_default();
         format!("{} {} {key}", self.method, self.path).trim_end().to_owned()
     }
 
-    fn post(path: &str, key: Option<String>, body: &str) -> Self {
+    pub(crate) fn post(path: &str, key: Option<String>, body: &str) -> Self {
         let body = Bytes::from(body.to_owned());
         Self { method: "POST", key, body, ..Self::get(path) }
     }

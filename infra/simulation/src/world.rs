@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::messages::{self, Message};
 use domain::promises::watch::{Action, Watch};
+use domain::webhooks::Answer;
 use local_cloud::Clock;
+use platform::outside::Call;
 use serde_json::Value;
 
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
-use crate::fault::{Class, Fault, Swarm};
+use crate::fault::{Class, Fault, Outage, Swarm};
 use crate::lag::Past;
 use crate::outcome::{Met, Performed};
+use crate::outside::book::{Book, Place, Sky};
 use crate::plan::{Plan, Point};
 use crate::script::{Script, Step};
 use crate::speaker::Speaker;
@@ -29,6 +32,9 @@ pub(crate) struct World {
     scheduler: u64,
     lag: u64,
     pub(crate) workload: u64,
+    outside: u64,
+    /// Of what customers do about endpoints, if there are any in this run.
+    pub(crate) hooks: Option<u64>,
     is_calm: AtomicBool,
     has_begun: AtomicBool,
     running: AtomicUsize,
@@ -42,6 +48,7 @@ pub(crate) struct State {
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     pub(crate) watch: Watch,
+    pub(crate) book: Book,
     pub(crate) past: Past,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
@@ -64,6 +71,7 @@ impl State {
             trace,
             coverage: Coverage::default(),
             watch: Watch::default(),
+            book: Book::default(),
             past: Past::default(),
             findings: Vec::new(),
             struck: Vec::new(),
@@ -77,6 +85,12 @@ impl State {
             tokens: BTreeSet::new(),
             performed: Vec::new(),
             names: Names::default(),
+        }
+    }
+
+    fn count_outside(&mut self) {
+        for path in self.book.reached() {
+            self.coverage.reached(path);
         }
     }
 
@@ -117,8 +131,11 @@ impl World {
     pub(crate) fn new(plan: &Plan, clock: Clock) -> Arc<Self> {
         let stream = |which| chance::stream(plan.seed, which);
         let start_ms = clock.now_ms();
+        let outside = stream(Stream::Outside);
+        let has_endpoints = chance::at(outside, "hooks", 0).u32(0..3) == 0;
         let swarm = match &plan.script {
             Some(script) => script.weather.clone(),
+            None if has_endpoints => Swarm::draw(stream(Stream::Swarm)).with_endpoints(outside),
             None => Swarm::draw(stream(Stream::Swarm)),
         };
         let swarm = swarm.only(|part| plan.has(part));
@@ -131,6 +148,8 @@ impl World {
             scheduler: stream(Stream::Scheduler),
             lag: stream(Stream::Lag),
             workload: stream(Stream::Workload),
+            outside,
+            hooks: has_endpoints.then_some(outside),
             is_calm: AtomicBool::new(false),
             has_begun: AtomicBool::new(plan.script.as_ref().is_none_or(|script| !script.has_prelude())),
             running: AtomicUsize::new(0),
@@ -299,6 +318,11 @@ impl World {
         rng.i64(0..=self.swarm.lag_ms)
     }
 
+    /// For which the chaos lasts, if something else does not last longer.
+    pub(crate) fn outages(&self) -> impl Iterator<Item = Outage> {
+        self.swarm.outage.into_iter().chain(self.swarm.down)
+    }
+
     pub(crate) fn skew_of(&self, who: &str) -> i64 {
         if self.is_calm() { 0 } else { self.swarm.skew_of(self.scheduler, who) }
     }
@@ -347,6 +371,43 @@ impl World {
         }
     }
 
+    /// Judges a call of an endpoint that goes out just now.
+    pub(crate) fn sent(&self, point: &Point, call: &Call) -> Option<Place> {
+        let mut state = self.state();
+        let State { book, watch, struck, .. } = &mut *state;
+        let sky = Sky { now_ms: self.now_ms(), skew_ms: self.swarm.skew_ms, struck };
+        let (place, findings) = book.send(point, call, sky, watch);
+        state.count_outside();
+        drop(state);
+        for finding in findings {
+            self.find(format!("{}: {finding}", point.who));
+        }
+        place
+    }
+
+    pub(crate) fn taken_outside(&self, place: &Place) {
+        self.state().book.taken(place);
+    }
+
+    pub(crate) fn heard_outside(&self, place: &Place, answer: Answer) {
+        let now_ms = self.now_ms();
+        self.state().book.heard(place, answer, now_ms);
+    }
+
+    /// What an endpoint answers is drawn apart from what goes wrong there.
+    pub(crate) fn numbers_outside(&self, point: &Point) -> fastrand::Rng {
+        chance::at(self.outside, &point.who, point.call)
+    }
+
+    /// Everything that was to be delivered was, or it is known why not.
+    pub(crate) fn judge_outside(&self) {
+        let findings = {
+            let state = self.state();
+            state.book.judge(&state.watch, self.swarm.skew_ms)
+        };
+        findings.into_iter().for_each(|finding| self.find(finding));
+    }
+
     /// Judges a write that was applied just now.
     pub(crate) fn applied(&self, speaker: &Speaker, operation: &str, request: &Value) {
         let Some(actions) = platform::table::wire::actions(operation, request) else { return };
@@ -364,7 +425,9 @@ impl World {
         state.coverage.see(&speaker.function, &actions);
         state.owe(&actions);
         state.trace.say(self.now_ms(), || Line::new(Mark::Commit, &speaker.who, telling::commit(&actions)));
-        let findings = state.watch.see(&actions);
+        let mut findings: Vec<String> = state.watch.see(&actions).iter().map(ToString::to_string).collect();
+        findings.extend(state.book.see(self.now_ms(), &speaker.function, &actions));
+        state.count_outside();
         drop(state);
         for finding in findings {
             self.find(format!("{}: {finding}", speaker.who));

@@ -24,7 +24,7 @@ use crate::orders::{
 };
 use crate::profiles::Profile;
 use crate::slots::{ListedSlot, Slot};
-use crate::{Amount, Millis, Timestamp};
+use crate::{Amount, Millis, Timestamp, webhooks};
 
 /// One action of a commit that was applied.
 #[derive(Clone, Debug)]
@@ -86,6 +86,11 @@ impl Watch {
     /// Every order as it now stands.
     pub fn orders(&self) -> impl Iterator<Item = &Order> {
         self.items.values().filter_map(|(item, _)| Order::of_item(item))
+    }
+
+    /// Every delivery as it now stands.
+    pub fn deliveries(&self) -> impl Iterator<Item = &webhooks::Delivery> {
+        self.items.values().filter_map(|(item, _)| webhooks::Delivery::of_item(item))
     }
 
     /// Judges one commit, and takes it for what is there from now on.

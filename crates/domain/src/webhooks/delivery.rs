@@ -8,7 +8,7 @@ use crate::books::{Draft, Halt, Kept, Key};
 use crate::events::{EventId, Told};
 use crate::ids::CustomerId;
 use crate::messages::Notification;
-use crate::{Millis, Outcome, Timestamp};
+use crate::{Millis, Outcome, Timestamp, planted};
 
 /// A notification to be delivered. Its id is the event's, so there is one for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +190,9 @@ fn pause(attempts: u32, answer: Answer, chance: u64) -> Option<Millis> {
     let share = i64::try_from(chance % 1_000).unwrap_or_default();
     let usual = usual + usual / JITTER * share / 1_000;
     let put_off = match answer {
-        Answer::Status { status: 429 | 503, retry_after_ms: Some(wanted) } => wanted.min(LONGEST_PUT_OFF.0),
+        Answer::Status { status: 429 | 503, retry_after_ms: Some(wanted) } if !planted!(PutOffIgnored) => {
+            wanted.min(LONGEST_PUT_OFF.0)
+        }
         _ => 0,
     };
     Some(Millis(usual.max(put_off)))
@@ -227,11 +229,13 @@ pub fn tell(draft: &mut Draft<'_>, notification: &Notification, now: Timestamp) 
 pub fn begin(draft: &mut Draft<'_>, message: &WebhookMessage, now: Timestamp) -> Result<Option<Attempt>, Halt> {
     let asked_for = |delivery: &Delivery| {
         delivery.state == DeliveryState::Waiting
-            && (delivery.attempts, delivery.customer) == (message.attempt, message.customer)
+            && (delivery.attempts == message.attempt || planted!(RepeatAttempts))
+            && delivery.customer == message.customer
     };
     let Some(delivery) = draft.get::<Delivery>(message.delivery())?.filter(asked_for) else { return Ok(None) };
     let endpoint = draft.glance::<Endpoint>(Key::Endpoint(delivery.customer))?;
-    let Some(target) = endpoint.as_ref().and_then(Endpoint::active) else {
+    let set = endpoint.as_ref().and_then(|endpoint| endpoint.target.as_ref());
+    let Some(target) = set.filter(|target| target.given_up.is_none() || planted!(GivenUpCalled)) else {
         draft.put(delivery.over(DeliveryState::Withdrawn, now))?;
         return Ok(None);
     };
@@ -239,7 +243,8 @@ pub fn begin(draft: &mut Draft<'_>, message: &WebhookMessage, now: Timestamp) ->
     let Some(notification) = draft.glance::<Notification>(delivery.notification())? else { return Ok(None) };
     let number = delivery.attempts + 1;
     let look_at = delivery.look_at.max(Some(now.after(CALL)));
-    draft.put(Delivery { state: DeliveryState::Sending, attempts: number, look_at, ..delivery })?;
+    let attempts = if planted!(AttemptUncounted) { delivery.attempts } else { number };
+    draft.put(Delivery { state: DeliveryState::Sending, attempts, look_at, ..delivery })?;
     Ok(Some(Attempt { number, url: target.url.clone(), secrets: target.secrets(now), notification }))
 }
 
@@ -252,15 +257,19 @@ pub fn settle(
     chance: u64,
     now: Timestamp,
 ) -> Result<Outcome<DeliveryState>, Halt> {
-    let is_its_own = |delivery: &Delivery| delivery.state == DeliveryState::Sending && delivery.attempts == number;
+    let is_its_own = |delivery: &Delivery| {
+        let is_this = delivery.attempts == number || planted!(AttemptUncounted);
+        delivery.state == DeliveryState::Sending && is_this
+    };
     let found = draft.get::<Delivery>(Key::Delivery(event))?;
     let Some(delivery) = found.clone().filter(is_its_own) else {
         return Ok(Outcome::AlreadyDone(found.map_or(DeliveryState::Withdrawn, |delivery| delivery.state)));
     };
-    let delivery = Delivery { answer: Some(answer), ..delivery };
+    let delivery = Delivery { answer: Some(answer), attempts: number, ..delivery };
     let customer = delivery.customer;
     let state = match (answer, pause(number, answer, chance)) {
-        (Answer::Status { status: 200..=299, .. }, _) => DeliveryState::Delivered,
+        (Answer::Status { status: 200, .. }, _) => DeliveryState::Delivered,
+        (Answer::Status { status: 201..=299, .. }, _) if !planted!(OnlyTwoHundred) => DeliveryState::Delivered,
         (Answer::Status { status: 410, .. }, _) => DeliveryState::Gone,
         (_, Some(pause)) => {
             delivery.wait(draft, pause, now)?;
@@ -296,7 +305,7 @@ fn mark(
 ) -> Result<(), Halt> {
     let key = Key::Endpoint(customer);
     let Some(endpoint) = draft.glance::<Endpoint>(key)? else { return Ok(()) };
-    let is_called = |target: &&Target| target.url == *called && target.given_up.is_none();
+    let is_called = |target: &&Target| (target.url == *called || planted!(OldUrlBlamed)) && target.given_up.is_none();
     let Some(target) = endpoint.target.as_ref().filter(is_called) else { return Ok(()) };
     let mut noted = target.clone();
     note(&mut noted);
@@ -315,7 +324,9 @@ pub fn look(draft: &mut Draft<'_>, event: EventId, now: Timestamp) -> Result<boo
     let Some(delivery) = draft.get::<Delivery>(Key::Delivery(event))?.filter(is_due) else { return Ok(false) };
     if delivery.state == DeliveryState::Sending {
         let delivery = Delivery { answer: Some(Answer::Silence(NoAnswer::Unknown)), ..delivery };
-        if delivery.attempts >= ATTEMPTS {
+        if planted!(UnknownIsDelivered) {
+            draft.put(delivery.over(DeliveryState::Delivered, now))?;
+        } else if delivery.attempts >= ATTEMPTS {
             draft.put(delivery.over(DeliveryState::Exhausted, now))?;
         } else {
             delivery.wait(draft, Millis(0), now)?;

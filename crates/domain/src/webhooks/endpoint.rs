@@ -10,7 +10,7 @@ use url::{Host, Url};
 use super::Reach;
 use crate::books::{Draft, Halt, Key};
 use crate::ids::CustomerId;
-use crate::{Millis, Outcome, Refusal, Timestamp};
+use crate::{Millis, Outcome, Refusal, Timestamp, planted};
 
 /// What a customer set last. It is never deleted, so that its versions go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,8 @@ impl Endpoint {
 impl Target {
     /// What is signed with now, the newest first.
     pub fn secrets(&self, now: Timestamp) -> Vec<Secret> {
-        let former = self.former.filter(|former| now < former.until).map(|former| former.secret);
+        let former =
+            self.former.filter(|former| now < former.until && !planted!(NoOverlap)).map(|former| former.secret);
         std::iter::once(self.secret).chain(former).collect()
     }
 }
@@ -209,9 +210,11 @@ pub fn put(
     now: Timestamp,
 ) -> Result<Outcome<Target>, Halt> {
     let found = draft.get::<Endpoint>(Key::Endpoint(customer))?.and_then(|endpoint| endpoint.target);
-    if let Some(found) = found.as_ref().filter(|target| target.url == *url && target.given_up.is_none()) {
+    let is_set = |target: &&Target| target.given_up.is_none() || planted!(GivenUpForEver);
+    if let Some(found) = found.as_ref().filter(|target| target.url == *url).filter(is_set) {
         return Ok(Outcome::AlreadyDone(found.clone()));
     }
+    let found = found.filter(|_| !planted!(SecretAnew));
     let (secret, former) = found.map_or((fresh, None), |target| (target.secret, target.former));
     let target = Target { url: url.clone(), secret, former, set_at: now, failing_since: None, given_up: None };
     draft.put(Endpoint { customer, changed_at: now, target: Some(target.clone()) })?;
@@ -229,10 +232,10 @@ pub fn rotate(
 ) -> Result<Outcome<Target>, Halt> {
     let found = draft.get::<Endpoint>(Key::Endpoint(customer))?.and_then(|endpoint| endpoint.target);
     let target = found.ok_or(Refusal::WebhookNotFound)?;
-    if target.former.is_some_and(|former| former.secret == replaced) {
+    if target.former.is_some_and(|former| former.secret == replaced) && !planted!(ReplacedTwice) {
         return Ok(Outcome::AlreadyDone(target));
     }
-    if target.secret != replaced {
+    if target.secret != replaced && !planted!(ReplacedTwice) {
         return Err(Refusal::WebhookSecretNotCurrent.into());
     }
     let former = Some(Former { secret: replaced, until: now.after(OVERLAP) });
