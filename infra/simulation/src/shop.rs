@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::chance;
 use crate::coverage::Path;
-use crate::model::{Body, IfUnpaid, Kind};
+use crate::model::{Body, IfUnpaid, Intent, Kind};
 use crate::workload::{Customer, Letter, Operation, page, places};
 
 /// What is ordered, and how it is to come.
@@ -127,7 +127,7 @@ impl Body {
 impl Customer {
     /// What a customer does where there is a shop; `None` is anything else.
     pub(crate) fn draw_in_shop(&self, rng: &mut fastrand::Rng, number: u64) -> Option<Operation> {
-        if let Some(operation) = self.draw_crowd(number) {
+        if let Some(operation) = self.draw_crowd(number).or_else(|| self.draw_hurry(number)) {
             return Some(operation);
         }
         // Whoever comes opens the shop, so that there is something to order soon.
@@ -189,6 +189,32 @@ impl Customer {
             3 => Some(Operation::Burst((0..rng.usize(31..36)).map(one).collect())),
             4 => Some(Operation::Deposit(Body::of(10_000))),
             5 => Some(Operation::Receive(Body::receipt("tea", 33))),
+            _ => None,
+        }
+    }
+
+    /// A slot is raised for who waits for it, and a courier may come before they are woken.
+    fn draw_hurry(&self, number: u64) -> Option<Operation> {
+        if chance::at(self.world().workload, &self.model.name, 1_001).u32(0..40) > 0 {
+            return None;
+        }
+        let slot = |capacity| Deed::PutSlot { slot: "noon".to_owned(), capacity, begins_ms: None };
+        match number {
+            1 => Some(Operation::Shop(Deed::PutProduct { sku: "tea".to_owned(), minor: 100 })),
+            2 => Some(Operation::Shop(slot(0))),
+            3 => Some(Operation::Receive(Body::receipt("tea", 1))),
+            4 => Some(Operation::Deposit(Body::of(100))),
+            5 => {
+                let lines = vec![("tea".to_owned(), 1)];
+                let basket = Basket { lines, slot: Some("noon".to_owned()), ..Basket::default() };
+                Some(Operation::Order(Body::goods(basket)))
+            }
+            6 => Some(Operation::Shop(slot(1))),
+            7 => {
+                let is_placed = |intent: &Intent| intent.kind == Kind::Order && intent.accepted.is_some();
+                let order = places(&self.model.intents, is_placed).pop();
+                order.map(|order| Operation::Shop(Deed::Accept(order)))
+            }
             _ => None,
         }
     }
