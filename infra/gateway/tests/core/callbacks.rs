@@ -76,7 +76,11 @@ fn an_answer_of_another_attempt_is_not_believed() {
     let first = caller.gateway.due(caller.now).remove(0).id;
     caller.gateway.delivered(caller.now, &first, None);
     caller.gateway.delivered(caller.now, &first, Some(200));
-    assert_eq!(caller.hear_all().len(), 1, "it was not taken, whatever is said later");
+    let status = |caller: &Caller| caller.gateway.book().event(&first.event).unwrap().copies[0].attempts[0].status;
+    assert_eq!(status(&caller), None, "it was not taken, whatever is said later");
+    assert_eq!(caller.hear_all().len(), 1);
+    caller.gateway.delivered(caller.now, &first, Some(500));
+    assert_eq!((status(&caller), caller.gateway.next_due_ms()), (None, None), "it was taken the second time");
     let unknown = gateway::CallbackId { event: "evt_none".to_owned(), copy: 7, attempt: 3 };
     caller.gateway.delivered(caller.now, &unknown, Some(200));
 }
