@@ -100,7 +100,6 @@ pub(crate) struct Doing {
     pub(crate) answer_ms: Moment,
     pub(crate) thrown: Thrown,
     pub(crate) rng: Rng,
-    pub(crate) request_id: String,
     call: Option<Mischief>,
 }
 
@@ -224,9 +223,8 @@ impl Gateway {
             }
             _ => {
                 let slow_ms = if call == Some(Mischief::Slow) { within(&mut rng, self.mood.timing.slow_ms) } else { 0 };
-                let request_id = self.dice.id("req_", &who, place);
                 let answer_ms = plus(now_ms, slow_ms);
-                let mut doing = Doing { now_ms, answer_ms, thrown, rng, request_id, call };
+                let mut doing = Doing { now_ms, answer_ms, thrown, rng, call };
                 let answer = self.carry_out(protocol, request, &mut doing);
                 let after_ms = u64::try_from(doing.answer_ms - now_ms).unwrap_or(0);
                 match call {
@@ -236,6 +234,10 @@ impl Gateway {
                 }
             }
         };
+        let answer = answer.map(|answer| match protocol {
+            Protocol::Plain => answer,
+            Protocol::Stripe => stripe::with_ids(answer, request, &self.dice.id("req_", &who, place)),
+        });
         self.note(Call {
             mischief: call,
             is_replay: answer.as_ref().is_some_and(|answer| answer.is_replay),
@@ -305,8 +307,7 @@ impl Gateway {
         let who = peeked.key.as_deref().unwrap_or_else(|| request.uri().path());
         let place = self.book.ask(protocol, peeked.kind, who);
         let rng = self.dice.at(&format!("arrival/{}/{who}", protocol.name()), place);
-        let request_id = self.dice.id("req_", who, place);
-        let mut doing = Doing { now_ms, answer_ms: now_ms, thrown, rng, request_id, call: None };
+        let mut doing = Doing { now_ms, answer_ms: now_ms, thrown, rng, call: None };
         let answer = self.carry_out(protocol, request, &mut doing);
         let is_replay = answer.is_replay;
         self.note(Call { is_arrival: true, is_replay, ..called(now_ms, protocol, request, peeked) });

@@ -40,17 +40,21 @@ pub(crate) fn peek(request: &Request<Bytes>) -> Peeked {
 }
 
 pub(crate) fn respond(gateway: &mut Gateway, request: &Request<Bytes>, doing: &mut Doing) -> Answer {
-    let request_id = doing.request_id.clone();
     let answered = if is_known(&gateway.settings, request) {
         routed(gateway, request, doing)
     } else {
         Err(Refusal::new(401, "the request bears no API key that is known here: Authorization: Bearer sk_…"))
     };
-    let mut answer = answered.unwrap_or_else(Answer::from).with("request-id", request_id);
-    if let Ok(Some(key)) = key(request.headers()) {
-        answer = answer.with("idempotency-key", key);
+    answered.unwrap_or_else(Answer::from)
+}
+
+/// What every answer bears, an error that has nothing to do with the request too.
+pub(crate) fn with_ids(answer: Answer, request: &Request<Bytes>, request_id: &str) -> Answer {
+    let answer = answer.with("request-id", request_id);
+    match key(request.headers()) {
+        Ok(Some(key)) => answer.with("idempotency-key", key),
+        _ => answer,
     }
-    answer
 }
 
 fn routed(gateway: &mut Gateway, request: &Request<Bytes>, doing: &mut Doing) -> Result<Answer, Refusal> {

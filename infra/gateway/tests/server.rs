@@ -54,7 +54,8 @@ async fn charge(running: &Running, key: &str) -> String {
 
 /// Takes one callback, and answers it.
 async fn callback(listener: &TcpListener, status: &str) -> String {
-    let (mut socket, _) = listener.accept().await.unwrap();
+    let accepted = tokio::time::timeout(Duration::from_secs(20), listener.accept()).await;
+    let (mut socket, _) = accepted.expect("a callback comes").unwrap();
     let (mut heard, mut part) = (String::new(), vec![0; 4_096]);
     while !heard.contains("\r\n\r\n") || !heard.trim_end().ends_with('}') {
         let read = socket.read(&mut part).await.unwrap();

@@ -82,8 +82,8 @@ fn it_finds_two_charges_for_one_reference_under_two_keys() {
     ]);
     assert_eq!(caller.get("/book/findings").json()["findings"], expected);
     let mut caller = Caller::calm();
-    caller.next(&[Mischief::Decline]).charge("key-1");
-    caller.charge("key-2");
+    caller.next(&[Mischief::Decline]).post("/charges", "key-1", &body);
+    caller.post("/charges", "key-2", &body);
     assert_eq!(caller.get("/book/findings").json()["findings"], json!([]), "what was declined is no charge");
 }
 
@@ -133,10 +133,23 @@ fn it_outlives_the_gateway() {
         let kinds: Vec<_> = heard.iter().map(crate::support::Heard::kind).collect();
         assert!(kinds.contains(&"payment_intent.succeeded".to_owned()), "what was pending settles: {kinds:?}");
         assert_eq!(again.charges(), 2);
-        let fresh = again.charge("key-9").json()["id"].clone();
-        assert!(again.gateway.book().charges().filter(|charge| charge.id == fresh).count() == 1);
+        let numbers = |caller: &Caller| caller.gateway.book().charges().map(|charge| charge.number).max();
+        let before = numbers(&again);
+        again.charge("key-9");
+        assert!(numbers(&again) > before, "it counts on from where it was");
         assert!(again.gateway.book().findings().is_empty());
     }
+}
+
+#[test]
+fn keys_that_are_forgotten_are_not_written_again() {
+    let mut caller = journaled();
+    caller.charge("key-1");
+    caller.wait(DAY_MS - 1).charge("key-2");
+    let journal = caller.gateway.take_journal().join("\n") + "\n";
+    let again = restored(&journal, caller.now + 1).gateway.whole_journal();
+    let keys: Vec<_> = again.iter().filter(|line| line.starts_with("{\"key\":")).collect();
+    assert!(keys.len() == 1 && keys[0].contains("key-2"), "{keys:?}");
 }
 
 #[test]

@@ -98,6 +98,18 @@ fn twice_is_the_same_twice() {
 }
 
 #[test]
+fn each_of_two_is_sent_until_it_is_taken() {
+    let mut caller = Caller::calm();
+    caller.next(&[Mischief::CallbackTwice]).charge("key-1");
+    let mut refusals = 2;
+    let heard = caller.hear(3_600_000, |_| {
+        refusals -= 1;
+        Some(if refusals >= 0 { 503 } else { 200 })
+    });
+    assert_eq!((heard.len(), ids(&heard).len()), (4, 1));
+}
+
+#[test]
 fn altered_is_the_same_id_with_other_money() {
     for (charge, amount) in
         [(Caller::charge as fn(&mut Caller, &str) -> _, "/data/charge/amount"), (Caller::intent, "/data/object/amount")]

@@ -97,6 +97,7 @@ fn a_server_error_is_replayed_whether_it_was_done_or_not() {
     for (key, mischief, charges) in [("key-1", Mischief::ErrorKept, 0), ("key-2", Mischief::ErrorAfter, 1)] {
         let said = caller.next(&[mischief]).intent(key);
         assert_eq!((said.status, &said.json()["error"]["type"]), (500, &json!("api_error")));
+        assert!(said.header("request-id").is_some(), "what went wrong can be asked about");
         let again = caller.intent(key);
         assert!(again.status == 500 && again.is_replay(), "{key}");
         assert_eq!(caller.charges(), charges, "{key}");
@@ -232,8 +233,8 @@ fn bad_input_is_told_in_stripes_shape_and_leaves_no_trace() {
         assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{body}");
     }
     assert_eq!(caller.gateway.book().charges().count(), 0);
-    let known =
-        "off_session=true&automatic_payment_methods[enabled]=true&payment_method_types[]=card&expand[]=latest_charge";
+    let known = "off_session=true&automatic_payment_methods[enabled]=true&payment_method_types[]=card&\
+                 payment_method_types[]=link&expand[]=latest_charge";
     let said = caller.form("/v1/payment_intents", "key-1", &format!("{SOUND}&{known}&description=An+order"));
     assert_eq!((said.status, &said.json()["description"]), (200, &json!("An order")), "the key is not used up");
 }
