@@ -38,7 +38,8 @@ pub(crate) fn peek(request: &Request<Bytes>) -> Peeked {
 
 pub(crate) fn respond(gateway: &mut Gateway, request: &Request<Bytes>, doing: &mut Doing) -> Answer {
     if !is_known(&gateway.settings, request) {
-        return Refusal::new(401, "unauthorized", "say who you are: Authorization: Bearer KEY").into();
+        let refusal = Refusal::new(401, "unauthorized", "say who you are: Authorization: Bearer KEY");
+        return Answer::from(refusal).with("www-authenticate", "Bearer");
     }
     let path: Vec<_> = request.uri().path().trim_start_matches('/').split('/').collect();
     let answered = match (request.method(), path.as_slice()) {
@@ -48,8 +49,8 @@ pub(crate) fn respond(gateway: &mut Gateway, request: &Request<Bytes>, doing: &m
         (&Method::POST, ["refunds"]) => refund(gateway, request, doing),
         (&Method::GET, ["refunds"]) => refund_by_key(gateway, request, doing),
         (&Method::GET, ["refunds", id]) => refund_by_id(gateway, id),
-        (_, ["charges" | "refunds"]) => Err(Refusal::new(405, "method_not_allowed", "it takes GET and POST")),
-        (_, ["charges" | "refunds", _]) => Err(Refusal::new(405, "method_not_allowed", "it takes GET")),
+        (_, ["charges" | "refunds"]) => Ok(takes_only("GET, POST")),
+        (_, ["charges" | "refunds", _]) => Ok(takes_only("GET")),
         _ => Err(Refusal::new(404, "no_such_path", "there are /charges and /refunds, and Stripe's paths under /v1")),
     };
     answered.unwrap_or_else(Answer::from)
@@ -205,6 +206,11 @@ pub(crate) fn event(said: &Said<'_>) -> Value {
         None => json!({ "charge": charge_json(said.charge) }),
     };
     json!({ "type": said.kind, "timestamp": rfc3339(said.at_ms), "data": data })
+}
+
+fn takes_only(methods: &str) -> Answer {
+    let refusal = Refusal::new(405, "method_not_allowed", &format!("it takes {methods}"));
+    Answer::from(refusal).with("allow", methods)
 }
 
 pub(crate) fn key_reused() -> Answer {

@@ -194,6 +194,9 @@ fn keys_media_types_paths_and_methods_are_checked() {
         let said = caller.send(request);
         assert_eq!((said.status, said.json()["error"]["code"].as_str().unwrap()), (status, code), "{named}");
     }
+    for (path, methods) in [("/charges", "GET, POST"), ("/refunds/re_1", "GET")] {
+        assert_eq!(caller.send(Request::put(path).body(Bytes::new()).unwrap()).header("allow"), Some(methods));
+    }
     let charset = post(&["key"], Some("Application/JSON; charset=utf-8"));
     assert_eq!(caller.send(charset).status, 201);
 }
