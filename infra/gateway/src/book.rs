@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 pub use self::findings::Finding;
+use self::findings::Suspect;
 pub use self::journal::Unreadable;
 use crate::mood::{CallKind, Mischief};
 use crate::signing::Signs;
@@ -210,9 +211,11 @@ pub struct Book {
     calls_forgotten: u64,
     asked: BTreeMap<(Protocol, CallKind, String), u64>,
     charges_by_key: BTreeMap<(Protocol, String), Vec<String>>,
+    charges_by_reference: BTreeMap<(Protocol, String), Vec<String>>,
     refunds_by_key: BTreeMap<(Protocol, String), Vec<String>>,
     refunds_by_charge: BTreeMap<String, Vec<String>>,
     events_by_charge: BTreeMap<String, Vec<String>>,
+    suspects: BTreeSet<Suspect>,
     pub(crate) numbers: u64,
     pub(crate) journal: Option<Vec<String>>,
 }
@@ -229,6 +232,12 @@ impl Book {
     /// All that were ever made under a key, in the order in which they were.
     pub fn charges_under(&self, protocol: Protocol, key: &str) -> impl Iterator<Item = &Charge> {
         let ids = self.charges_by_key.get(&(protocol, key.to_owned()));
+        ids.into_iter().flatten().filter_map(|id| self.charges.get(id))
+    }
+
+    /// All that were ever made for what the caller calls by this name, under whatever keys.
+    pub fn charges_for(&self, protocol: Protocol, reference: &str) -> impl Iterator<Item = &Charge> {
+        let ids = self.charges_by_reference.get(&(protocol, reference.to_owned()));
         ids.into_iter().flatten().filter_map(|id| self.charges.get(id))
     }
 
@@ -299,12 +308,18 @@ impl Book {
 
     pub(crate) fn keep_charge(&mut self, charge: Charge) {
         self.write("charge", &charge);
-        let (id, key) = (charge.id.clone(), charge.key.clone().map(|key| (charge.protocol, key)));
-        if self.charges.insert(id.clone(), charge).is_none()
-            && let Some(key) = key
-        {
-            self.charges_by_key.entry(key).or_default().push(id);
+        let id = charge.id.clone();
+        let of = |name: &Option<String>| name.clone().map(|name| (charge.protocol, name));
+        let (key, reference) = (of(&charge.key), of(&charge.reference));
+        if self.charges.insert(id.clone(), charge).is_none() {
+            if let Some(key) = key {
+                self.charges_by_key.entry(key).or_default().push(id.clone());
+            }
+            if let Some(reference) = reference {
+                self.charges_by_reference.entry(reference).or_default().push(id.clone());
+            }
         }
+        self.suspect_charge(&id);
     }
 
     pub(crate) fn keep_refund(&mut self, refund: Refund) {
@@ -314,9 +329,10 @@ impl Book {
         if self.refunds.insert(id.clone(), refund).is_none() {
             self.refunds_by_charge.entry(charge).or_default().push(id.clone());
             if let Some(key) = key {
-                self.refunds_by_key.entry(key).or_default().push(id);
+                self.refunds_by_key.entry(key).or_default().push(id.clone());
             }
         }
+        self.suspect_refund(&id);
     }
 
     pub(crate) fn keep_event(&mut self, event: Event) {

@@ -1,10 +1,8 @@
-//! What should never be in the book.
-
-use std::collections::BTreeMap;
+//! What should never be in the book. It is seen as it is written, so that judging costs nothing as long as all is well.
 
 use serde::Serialize;
 
-use super::{Book, Protocol, RefundState};
+use super::{Book, Charge, Protocol, Refund, RefundState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
@@ -17,45 +15,61 @@ pub enum Finding {
     TwoRefundsForKey { protocol: Protocol, key: String, refunds: Vec<String> },
 }
 
+/// Under what there is more than there should be. Money that was moved was moved for good, so it stays so.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Suspect {
+    Key(Protocol, String),
+    Reference(Protocol, String),
+    RefundKey(Protocol, String),
+}
+
 impl Book {
     /// Nothing is well.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut by_key: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        let mut by_reference: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for charge in self.charges.values().filter(|charge| charge.was_captured()) {
-            if let Some(key) = &charge.key {
-                by_key.entry((charge.protocol, key)).or_default().push((charge.number, charge.id.clone()));
+        self.suspects.iter().map(|suspect| self.finding(suspect)).collect()
+    }
+
+    fn finding(&self, suspect: &Suspect) -> Finding {
+        match suspect.clone() {
+            Suspect::Key(protocol, key) => {
+                let charges = captured(self.charges_under(protocol, &key));
+                Finding::TwoChargesForKey { protocol, key, charges }
             }
-            if let Some(reference) = &charge.reference {
-                by_reference.entry((charge.protocol, reference)).or_default().push((charge.number, charge.id.clone()));
+            Suspect::Reference(protocol, reference) => {
+                let charges = captured(self.charges_for(protocol, &reference));
+                Finding::TwoChargesForReference { protocol, reference, charges }
+            }
+            Suspect::RefundKey(protocol, key) => {
+                let refunds = done(self.refunds_under(protocol, &key));
+                Finding::TwoRefundsForKey { protocol, key, refunds }
             }
         }
-        let mut given_back: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for refund in self.refunds.values().filter(|refund| refund.state == RefundState::Done) {
-            if let Some(key) = &refund.key {
-                given_back.entry((refund.protocol, key)).or_default().push((refund.number, refund.id.clone()));
-            }
+    }
+
+    pub(super) fn suspect_charge(&mut self, id: &str) {
+        let Some(charge) = self.charges.get(id).filter(|charge| charge.was_captured()) else { return };
+        let (protocol, key, reference) = (charge.protocol, charge.key.clone(), charge.reference.clone());
+        if let Some(key) = key.filter(|key| captured(self.charges_under(protocol, key)).len() > 1) {
+            self.suspects.insert(Suspect::Key(protocol, key));
         }
-        let keys = several(by_key).map(|((protocol, key), charges)| Finding::TwoChargesForKey {
-            protocol,
-            key: key.clone(),
-            charges,
-        });
-        let references = several(by_reference).map(|((protocol, reference), charges)| {
-            Finding::TwoChargesForReference { protocol, reference: reference.clone(), charges }
-        });
-        let refunds = several(given_back).map(|((protocol, key), refunds)| Finding::TwoRefundsForKey {
-            protocol,
-            key: key.clone(),
-            refunds,
-        });
-        keys.chain(references).chain(refunds).collect()
+        if let Some(name) = reference.filter(|name| captured(self.charges_for(protocol, name)).len() > 1) {
+            self.suspects.insert(Suspect::Reference(protocol, name));
+        }
+    }
+
+    pub(super) fn suspect_refund(&mut self, id: &str) {
+        let Some(refund) = self.refunds.get(id).filter(|refund| refund.state == RefundState::Done) else { return };
+        let (protocol, key) = (refund.protocol, refund.key.clone());
+        if let Some(key) = key.filter(|key| done(self.refunds_under(protocol, key)).len() > 1) {
+            self.suspects.insert(Suspect::RefundKey(protocol, key));
+        }
     }
 }
 
-fn several<K>(all: BTreeMap<K, Vec<(u64, String)>>) -> impl Iterator<Item = (K, Vec<String>)> {
-    all.into_iter().filter(|(_, ids)| ids.len() > 1).map(|(key, mut ids)| {
-        ids.sort();
-        (key, ids.into_iter().map(|(_, id)| id).collect())
-    })
+fn captured<'a>(charges: impl Iterator<Item = &'a Charge>) -> Vec<String> {
+    charges.filter(|charge| charge.was_captured()).map(|charge| charge.id.clone()).collect()
+}
+
+fn done<'a>(refunds: impl Iterator<Item = &'a Refund>) -> Vec<String> {
+    refunds.filter(|refund| refund.state == RefundState::Done).map(|refund| refund.id.clone()).collect()
 }

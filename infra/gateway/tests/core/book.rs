@@ -87,6 +87,22 @@ fn it_finds_two_charges_for_one_reference_under_two_keys() {
     assert_eq!(caller.get("/book/findings").json()["findings"], json!([]), "what was declined is no charge");
 }
 
+/// Also when the first settles after the second, and after a restart.
+#[test]
+fn it_finds_what_becomes_two_later() {
+    let mut caller = journaled();
+    let body = json!({"amount": 5, "currency": "EUR", "reference": "payment 7"});
+    caller.next(&[Mischief::SettleLater]).post("/charges", "key-1", &body);
+    caller.post("/charges", "key-2", &body);
+    assert!(caller.gateway.book().findings().is_empty(), "one is pending");
+    caller.hear_all();
+    let findings = caller.gateway.book().findings();
+    assert_eq!(findings.len(), 1);
+    assert_eq!(caller.gateway.book().charges_for(gateway::Protocol::Plain, "payment 7").count(), 2);
+    let journal = caller.gateway.take_journal().join("\n") + "\n";
+    assert_eq!(restored(&journal, caller.now).gateway.book().findings(), findings);
+}
+
 #[test]
 fn it_finds_two_refunds_under_one_key() {
     let mut caller = Caller::calm();
