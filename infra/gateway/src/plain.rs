@@ -1,9 +1,11 @@
 //! The plain protocol: JSON in, JSON out, as `docs/GATEWAY.md` describes it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
@@ -303,11 +305,8 @@ fn fields(request: &Request<Bytes>, known: &[&'static str]) -> Result<Map<String
     if !kind.eq_ignore_ascii_case("application/json") {
         return Err(Refusal::new(415, "not_json", "send Content-Type: application/json"));
     }
-    let body: Value = serde_json::from_slice(request.body())
-        .map_err(|error| Refusal::new(400, "malformed", &format!("the body is no JSON: {error}")))?;
-    let Value::Object(fields) = body else {
-        return Err(Refusal::new(400, "malformed", "the body is no JSON object"));
-    };
+    let Fields(fields) = serde_json::from_slice(request.body())
+        .map_err(|error| Refusal::new(400, "malformed", &format!("the body is not understood: {error}")))?;
     if let Some(unknown) = fields.keys().find(|name| !known.contains(&name.as_str())) {
         let message = format!("{unknown} is not known; there are {}", known.join(", "));
         return Err(Refusal::new(400, "unknown_field", &message));
@@ -332,4 +331,34 @@ fn text(fields: &Map<String, Value>, name: &'static str, most: usize) -> Result<
     let text = text.filter(|text| (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control));
     text.map(str::to_owned)
         .ok_or_else(|| Refusal::of(name, &format!("text of 1 to {most} characters, without control characters")))
+}
+
+/// A JSON object, each of whose fields is there once: of two that contradict each other nobody can say which is meant.
+struct Fields(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("{name} is there twice")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
 }

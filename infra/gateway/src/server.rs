@@ -135,18 +135,24 @@ struct Kept {
 }
 
 impl Shared {
-    /// What changed is written down before anyone hears of it.
     fn with<T>(&self, act: impl FnOnce(&mut Gateway, Moment) -> T) -> T {
+        self.written(act).0
+    }
+
+    /// What changed is written down before anyone hears of it, if it can be.
+    fn written<T>(&self, act: impl FnOnce(&mut Gateway, Moment) -> T) -> (T, bool) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ms = (self.clock)();
-        let done = act(&mut kept.gateway, now_ms);
-        let lines = kept.gateway.take_journal();
-        if let Some(journal) = &mut kept.journal
-            && let Err(error) = journal.write(&lines)
+        let Kept { gateway, journal } = &mut *kept;
+        let done = act(gateway, now_ms);
+        let lines = gateway.take_journal();
+        if let Some(journal) = journal
+            && let Err(error) = journal.write(&lines, || gateway.whole_journal())
         {
             tracing::error!(%error, "the gateway's book cannot be written: {error}");
+            return (done, false);
         }
-        done
+        (done, true)
     }
 }
 
@@ -218,8 +224,12 @@ async fn respond(shared: &Shared, request: Request<Incoming>) -> Result<Response
         Err(_) => return Ok(refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 30 seconds")),
     };
     let request = Request::from_parts(head, body);
-    let reply = shared.with(|gateway, now_ms| gateway.receive(now_ms, &request));
+    let (reply, is_written) = shared.written(|gateway, now_ms| gateway.receive(now_ms, &request));
     shared.changed.notify_one();
+    if !is_written {
+        // What it would say may be forgotten. So it is as if the answer were lost.
+        return Err(Silence);
+    }
     sleep(Duration::from_millis(reply.after_ms)).await;
     reply.response.ok_or(Silence)
 }

@@ -140,6 +140,7 @@ fn bad_input_is_told_what_is_wrong_and_leaves_no_trace() {
         (without("currency"), 400, "invalid", "currency"),
         (without("reference"), 400, "invalid", "reference"),
         (with("card", json!("4242")), 400, "unknown_field", ""),
+        (r#"{"amount":1,"currency":"EUR","reference":"r","amount":2}"#.to_owned(), 400, "malformed", ""),
         ("[]".to_owned(), 400, "malformed", ""),
         ("{\"amount\":".to_owned(), 400, "malformed", ""),
         (String::new(), 400, "malformed", ""),
