@@ -6,6 +6,7 @@
 mod book;
 mod callbacks;
 mod control;
+mod lives;
 mod mischief;
 mod odd_requests;
 mod outages;
