@@ -13,14 +13,18 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("platform", &["domain"]),
     ("functions", &["domain", "platform"]),
     ("local-cloud", &[]),
-    ("local-system", &["domain", "platform", "functions", "local-cloud"]),
+    ("gateway", &[]),
+    ("local-system", &["domain", "platform", "functions", "local-cloud", "gateway"]),
     ("benchmarks", &["domain", "platform", "functions", "local-cloud", "local-system"]),
-    ("simulation", &["domain", "platform", "functions", "local-cloud", "local-system"]),
-    ("paidonce", &["domain", "platform", "functions", "local-cloud", "local-system", "benchmarks", "simulation"]),
+    ("simulation", &["domain", "platform", "functions", "local-cloud", "gateway", "local-system"]),
+    (
+        "paidonce",
+        &["domain", "platform", "functions", "local-cloud", "gateway", "local-system", "benchmarks", "simulation"],
+    ),
 ];
-/// What tests may know besides; those of `domain` and `local-cloud` need nobody.
-const TESTS_MAY_KNOW: &[&str] = &["local-cloud", "local-system"];
-const KNOW_NOBODY: &[&str] = &["domain", "local-cloud"];
+/// What tests may know besides; those of `domain`, `local-cloud` and `gateway` need nobody.
+const TESTS_MAY_KNOW: &[&str] = &["local-cloud", "local-system", "gateway"];
+const KNOW_NOBODY: &[&str] = &["domain", "local-cloud", "gateway"];
 
 /// What a package may not name, by how it begins.
 const MAY_NOT_NAME: &[(&str, &[&str])] = &[
