@@ -6,7 +6,7 @@ use domain::accounts;
 use domain::books::Key;
 use domain::goods::Lines;
 use domain::ids::{Fingerprint, OrderId, Sku};
-use domain::orders::{self, Asked, PlaceOrder, Wanted};
+use domain::orders::{self, Asked, PayWith, PlaceOrder, Wanted};
 use domain::text::Description;
 use platform::App;
 use platform::http::{Fields, Problem, Request, Response, Value};
@@ -38,6 +38,7 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
         customer,
         wanted: asked.wanted()?,
         description,
+        pay_with: PayWith::Balance,
         if_unpaid: if_unpaid.unwrap_or_default(),
         fingerprint,
     };

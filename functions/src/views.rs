@@ -195,6 +195,11 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
             "waiting",
             format!("slot {} had no room; a courier, more room or the deadline ends the waiting", order.slot()),
         ),
+        Told::OrderWaiting { lacks: Lack::Card } => {
+            ("waiting", "the gateway is asked for the money; its word or the deadline ends the waiting".to_owned())
+        }
+        Told::OrderPaidByCard => ("paid", format!("{} were charged to the card", decimal(order.amount))),
+        Told::OrderRefundedToCard => ("refunded", "it goes back to the card".to_owned()),
         Told::OrderStalled => ("stalled", "it could not be processed and is tried again".to_owned()),
         Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
         Told::OrderQueued => {
@@ -214,7 +219,16 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
         | Told::StockReceived { .. }
         | Told::StockAvailable
         | Told::SlotAvailable
-        | Told::DeliveryDue { .. } => return None,
+        | Told::DeliveryDue { .. }
+        | Told::GatewayDue { .. }
+        | Told::PaymentBecame { .. }
+        | Told::MoneyCaptured { .. }
+        | Told::PaymentDoubted { .. }
+        | Told::OperatorDue
+        | Told::RefundBegun { .. }
+        | Told::RefundEnded { .. }
+        | Told::ReportOrphaned
+        | Told::BreakerBecame { .. } => return None,
     };
     Some(PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() })
 }
@@ -226,6 +240,7 @@ const fn cancelled_because(reason: CancelReason) -> &'static str {
         CancelReason::Undeliverable => "its slot had no room and it was not to wait, or could not wait longer",
         CancelReason::Deadline => "it waited as long as it could",
         CancelReason::Requested => "the customer asked for it",
+        CancelReason::NotCharged => "the card was not charged",
     }
 }
 
@@ -336,6 +351,7 @@ mod tests {
             amount: Amount::from_minor(150_099).unwrap(),
             currency: Currency::from_code("EUR").unwrap(),
             description: Some(Description::new("tea \"for\" two 🫖").unwrap()),
+            pay_with: domain::orders::PayWith::Balance,
             if_unpaid: IfLacking::Wait,
             if_unavailable: IfLacking::Wait,
             if_undeliverable: IfLacking::Wait,

@@ -576,7 +576,7 @@ async fn until_the_fixtures_happened() {
 fn work(message: Message) -> Option<WorkMessage> {
     match message {
         Message::Work(work) => Some(work),
-        Message::Notice(_) | Message::Public(_) | Message::Webhook(..) => None,
+        Message::Notice(_) | Message::Public(_) | Message::Webhook(..) | Message::Gateway(..) => None,
     }
 }
 

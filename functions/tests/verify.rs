@@ -13,7 +13,7 @@ use bytes::Bytes;
 use domain::books::{Draft, Halt};
 use domain::goods::{self, Lines, PutProduct, ReceiveStock};
 use domain::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
-use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
+use domain::orders::{self, Goods, IfLacking, PayWith, PlaceOrder, Wanted};
 use domain::promises::{Promise, Report};
 use domain::slots::{self, PutSlot};
 use domain::text::ProductName;
@@ -93,7 +93,15 @@ async fn order(system: &System, customer: CustomerId, key: &str, name: &str, res
         if_undeliverable: IfLacking::Wait,
     });
     let (id, fingerprint) = (OrderId::of(&customer, &idempotency(key)), Fingerprint::of("a test", &[]));
-    let order = PlaceOrder { id, customer, wanted, description: None, if_unpaid: IfLacking::Wait, fingerprint };
+    let order = PlaceOrder {
+        id,
+        customer,
+        wanted,
+        description: None,
+        pay_with: PayWith::Balance,
+        if_unpaid: IfLacking::Wait,
+        fingerprint,
+    };
     let terms = &system.app().config.terms;
     decide(system, |draft, now| orders::place(draft, &order, now, terms)).await;
     id

@@ -46,6 +46,12 @@ pub enum SystemAccount {
     /// What orders were paid with.
     #[serde(rename = "system#revenue")]
     Revenue,
+    /// What a gateway took for us and has not given back.
+    #[serde(rename = "system#gateway")]
+    Gateway,
+    /// What came in some other way, as an operator says.
+    #[serde(rename = "system#confirmed")]
+    Confirmed,
 }
 
 /// What an entry was made for.

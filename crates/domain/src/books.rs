@@ -13,9 +13,12 @@ use crate::accounts::{Account, Deposit, Entry};
 use crate::attempts::{Attempts, Budget};
 use crate::events::{Event, EventId, Told};
 use crate::goods::{Product, Receipt, Stock};
-use crate::ids::{CustomerId, DepositId, OrderId, ProfileId, ReceiptId, Sku, SlotId, UnreadableId};
+use crate::ids::{
+    CallbackId, CustomerId, DepositId, OrderId, PaymentId, ProfileId, ReceiptId, RefundId, Sku, SlotId, UnreadableId,
+};
 use crate::messages::{Notification, Unreadable};
 use crate::orders::{Order, Resource, Waiting};
+use crate::payments::{Breaker, Callback, Gateway, Payment, PaymentEntry, Refund, Stub};
 use crate::profiles::Profile;
 use crate::refusal::Refusal;
 use crate::slots::{ListedSlot, Slot};
@@ -43,6 +46,13 @@ pub enum Key {
     Attempts(Budget),
     Endpoint(CustomerId),
     Delivery(EventId),
+    /// A payment, or what was heard of it before it was there.
+    Payment(PaymentId),
+    PaymentEntry(PaymentId, u64),
+    /// A refund, or what was heard of it before it was there.
+    Refund(RefundId),
+    Callback(CallbackId),
+    Breaker(Gateway),
 }
 
 /// Anything that is kept.
@@ -64,6 +74,12 @@ pub enum Item {
     Attempts(Attempts),
     Endpoint(Endpoint),
     Delivery(Delivery),
+    Payment(Payment),
+    PaymentEntry(PaymentEntry),
+    Refund(Refund),
+    Stub(Stub),
+    Callback(Callback),
+    Breaker(Breaker),
 }
 
 /// What kinds of item have in common.
@@ -120,6 +136,12 @@ kept! {
     Attempts: attempts => Key::Attempts(attempts.budget);
     Endpoint: endpoint => Key::Endpoint(endpoint.customer);
     Delivery: delivery => Key::Delivery(delivery.event);
+    Payment: payment => Key::Payment(payment.id);
+    PaymentEntry: entry => Key::PaymentEntry(entry.payment, entry.number);
+    Refund: refund => Key::Refund(refund.id);
+    Stub: stub => stub.of.key();
+    Callback: callback => Key::Callback(callback.id);
+    Breaker: breaker => Key::Breaker(breaker.gateway);
 }
 
 /// Why a decision ended without one.

@@ -6,8 +6,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::books::{Key, Version};
-use crate::ids::{CustomerId, DepositId, Digest, ReceiptId};
+use crate::ids::{CustomerId, DepositId, Digest, ReceiptId, RefundId};
 use crate::orders::{CancelReason, Lack};
+use crate::payments::{BreakerPhase, Doubt, GatewayKey, PaymentState};
 use crate::{Amount, Timestamp};
 
 /// One event, kept with the item that tells it. Its id is the item, the version and its place in the commit.
@@ -71,6 +72,44 @@ pub enum Told {
     DeliveryDue {
         seconds: u32,
     },
+    /// Its card was charged.
+    OrderPaidByCard,
+    /// What its card was charged is on the way back.
+    OrderRefundedToCard,
+    /// The gateway is to be called under this key, after so long, if so many attempts have begun before.
+    GatewayDue {
+        key: GatewayKey,
+        attempt: u32,
+        seconds: u32,
+    },
+    PaymentBecame {
+        state: PaymentState,
+    },
+    /// The gateway has the money.
+    MoneyCaptured {
+        amount: Amount,
+    },
+    /// Something about it needs a person.
+    PaymentDoubted {
+        doubt: Doubt,
+    },
+    /// A person is still needed.
+    OperatorDue,
+    RefundBegun {
+        refund: RefundId,
+        amount: Amount,
+    },
+    /// It was given back; or it was not, and is kept after all.
+    RefundEnded {
+        refund: RefundId,
+        amount: Amount,
+        given_back: bool,
+    },
+    /// A gateway reported on what is not there, and it has not come since.
+    ReportOrphaned,
+    BreakerBecame {
+        phase: BreakerPhase,
+    },
 }
 
 /// Which kind of item tells.
@@ -81,6 +120,9 @@ pub enum Teller {
     Stock,
     Slot,
     Delivery,
+    Payment,
+    Refund,
+    Breaker,
 }
 
 impl Teller {
@@ -92,7 +134,12 @@ impl Teller {
             Key::Stock(sku) => Some((Self::Stock, sku.digest())),
             Key::Slot(slot) => Some((Self::Slot, slot.digest())),
             Key::Delivery(event) => Some((Self::Delivery, Digest::of("delivery", &[event.to_string().as_bytes()]))),
+            Key::Payment(id) => Some((Self::Payment, *id.digest())),
+            Key::Refund(id) => Some((Self::Refund, *id.digest())),
+            Key::Breaker(gateway) => Some((Self::Breaker, Digest::of("breaker", &[gateway.name().as_bytes()]))),
             Key::Entry(..)
+            | Key::PaymentEntry(..)
+            | Key::Callback(_)
             | Key::Deposit(_)
             | Key::Waiting(..)
             | Key::Notification(..)
@@ -113,6 +160,9 @@ impl Teller {
             Self::Stock => "stock",
             Self::Slot => "slot",
             Self::Delivery => "delivery",
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+            Self::Breaker => "breaker",
         }
     }
 }
@@ -142,6 +192,9 @@ impl EventId {
             "stock" => Teller::Stock,
             "slot" => Teller::Slot,
             "delivery" => Teller::Delivery,
+            "payment" => Teller::Payment,
+            "refund" => Teller::Refund,
+            "breaker" => Teller::Breaker,
             _ => return None,
         };
         let id = Digest::parse(parts.next()?)?;

@@ -124,6 +124,14 @@ ids! {
     DepositId,
     /// A receipt of stock, from who took it in and the idempotency key.
     ReceiptId,
+    /// A payment: from its order, from its customer and idempotency key, or from the event that told of it.
+    PaymentId,
+    /// Money given back of a payment: from who asked and the idempotency key, or from the order that ended.
+    RefundId,
+    /// What a gateway called back with, by the gateway's own id for it.
+    CallbackId,
+    /// The bytes of a callback.
+    BodyHash,
     /// What a request asked for, to tell a repeat from another request under the same key.
     Fingerprint,
     /// Something that could not be read, by its content.
@@ -158,6 +166,51 @@ impl DepositId {
 impl ReceiptId {
     pub fn of(keeper: &CustomerId, key: &IdempotencyKey) -> Self {
         Self(Digest::of("receipt", &[&keeper.0.0, key.as_bytes()]))
+    }
+}
+
+impl PaymentId {
+    /// The one payment that an order is paid by.
+    pub fn of_order(order: &OrderId) -> Self {
+        Self(Digest::of("payment", &[b"order", &order.0.0]))
+    }
+
+    /// For an order that is kept elsewhere.
+    pub fn of_request(customer: &CustomerId, key: &IdempotencyKey) -> Self {
+        Self(Digest::of("payment", &[b"request", &customer.0.0, key.as_bytes()]))
+    }
+
+    /// Told of by an inventory event.
+    pub fn of_event(key: &IdempotencyKey) -> Self {
+        Self(Digest::of("payment", &[b"event", key.as_bytes()]))
+    }
+}
+
+impl RefundId {
+    pub fn of_request(customer: &CustomerId, key: &IdempotencyKey) -> Self {
+        Self(Digest::of("refund", &[b"request", &customer.0.0, key.as_bytes()]))
+    }
+
+    /// Of an order that has ended: all that was captured for it, once.
+    pub fn of_order(order: &OrderId) -> Self {
+        Self(Digest::of("refund", &[b"order", &order.0.0]))
+    }
+}
+
+impl CallbackId {
+    pub fn of(gateway: &str, id: &str) -> Self {
+        Self(Digest::of("callback", &[gateway.as_bytes(), id.as_bytes()]))
+    }
+
+    /// Another that came under the same id.
+    pub fn with_another_body(&self, body: &BodyHash) -> Self {
+        Self(Digest::of("callback again", &[&self.0.0, &body.0.0]))
+    }
+}
+
+impl BodyHash {
+    pub fn of(body: &[u8]) -> Self {
+        Self(Digest::of("body", &[body]))
     }
 }
 

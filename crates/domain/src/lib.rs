@@ -15,6 +15,7 @@ pub mod messages;
 pub mod money;
 pub mod notices;
 pub mod orders;
+pub mod payments;
 pub mod planted;
 pub mod profiles;
 pub mod promises;

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::books::{Draft, Halt, Item, Kept, Key, Version};
 use crate::events::{Event, EventId, Told};
-use crate::ids::{CustomerId, OrderId, ReceiptId, Sku, SlotId, UnreadableId};
+use crate::ids::{CustomerId, OrderId, PaymentId, ReceiptId, RefundId, Sku, SlotId, UnreadableId};
 use crate::notices;
 use crate::orders::{self, CancelReason, Lack, Order, Resource};
+use crate::payments::{BreakerPhase, Doubt, Gateway, GatewayKey, GatewayMessage, Origin, Payment, PaymentState};
+use crate::text::Reference;
 use crate::webhooks::WebhookMessage;
 use crate::{Amount, Currency, Outcome, Timestamp, planted};
 
@@ -19,6 +21,8 @@ pub enum Message {
     Public(PublicEvent),
     /// To be taken up after so many seconds.
     Webhook(WebhookMessage, u32),
+    /// To be taken up after so many seconds.
+    Gateway(GatewayMessage, u32),
 }
 
 /// Work on orders. A repeat is recognisable for ever by event and attempt; a continuation by its cursor.
@@ -198,6 +202,31 @@ pub enum PublicDetail {
         quantity: u32,
         on_hand: u64,
     },
+    Payment {
+        payment: PaymentId,
+        state: PaymentState,
+        amount: String,
+        currency: Currency,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        order: Option<OrderId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refund: Option<RefundId>,
+        /// What of it was given back, or is to be.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        doubt: Option<Doubt>,
+    },
+    Orphan {
+        gateway: Gateway,
+        key: GatewayKey,
+    },
+    Breaker {
+        gateway: Gateway,
+        phase: BreakerPhase,
+    },
 }
 
 /// What an order of goods waits for, for everyone outside.
@@ -206,6 +235,7 @@ pub enum PublicDetail {
 pub enum PublicLack {
     Stock { sku: Sku, missing: u32 },
     Delivery { slot: SlotId },
+    Card,
 }
 
 /// Everything that the events of one commit become, in the order in which they were told.
@@ -256,7 +286,23 @@ pub fn of_commit(item: &Item, version: Version, events: &[Event]) -> Vec<Message
                     messages.push(Message::Webhook(delivery.message(), seconds));
                 }
             }
+            Item::Payment(payment) => payment_messages(payment, id, event, &mut messages),
+            Item::Stub(stub) => {
+                if event.told == Told::ReportOrphaned {
+                    let detail = PublicDetail::Orphan { gateway: stub.gateway, key: stub.of };
+                    messages.push(public("gateway.orphan", id, event.at, None, detail));
+                }
+            }
+            Item::Breaker(breaker) => {
+                if let Told::BreakerBecame { phase } = event.told {
+                    let detail = PublicDetail::Breaker { gateway: breaker.gateway, phase };
+                    messages.push(public("gateway.breaker", id, event.at, None, detail));
+                }
+            }
             Item::Entry(_)
+            | Item::PaymentEntry(_)
+            | Item::Refund(_)
+            | Item::Callback(_)
             | Item::Deposit(_)
             | Item::Waiting(_)
             | Item::Notification(_)
@@ -292,11 +338,21 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
             return;
         }
         Told::OrderPaid { .. } => "order.paid",
+        Told::OrderPaidByCard => {
+            // The rest of its way is work of its own.
+            if !order.state.has_ended() {
+                let (skus, slot) = (order.skus(), order.slot);
+                let work = Work::Advance { order: order.id, customer: order.customer, skus, slot };
+                messages.push(Message::Work(WorkMessage { work, event: id, attempt: 0 }));
+            }
+            "order.paid"
+        }
         Told::OrderWaiting { lacks: lack } => {
             match *lack {
                 Lack::Money { missing: amount } => missing = Some(amount),
                 Lack::Stock { sku, missing } => lacks = Some(PublicLack::Stock { sku, missing }),
                 Lack::Delivery => lacks = Some(PublicLack::Delivery { slot: order.slot() }),
+                Lack::Card => lacks = Some(PublicLack::Card),
             }
             "order.waiting"
         }
@@ -306,7 +362,7 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
         Told::OrderAccepted { .. } => "order.accepted",
         Told::OrderCompleted => "order.completed",
         Told::OrderReleased => "order.released",
-        Told::OrderRefunded { .. } => "order.refunded",
+        Told::OrderRefunded { .. } | Told::OrderRefundedToCard => "order.refunded",
         Told::OrderCancelled { reason: why } => {
             reason = Some(*why);
             "order.cancelled"
@@ -317,7 +373,16 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
         | Told::StockReceived { .. }
         | Told::StockAvailable
         | Told::SlotAvailable
-        | Told::DeliveryDue { .. } => return,
+        | Told::DeliveryDue { .. }
+        | Told::GatewayDue { .. }
+        | Told::PaymentBecame { .. }
+        | Told::MoneyCaptured { .. }
+        | Told::PaymentDoubted { .. }
+        | Told::OperatorDue
+        | Told::RefundBegun { .. }
+        | Told::RefundEnded { .. }
+        | Told::ReportOrphaned
+        | Told::BreakerBecame { .. } => return,
     };
     if let Some((transition, text)) = notices::words(order, &event.told) {
         messages.push(Message::Notice(Notification {
@@ -339,6 +404,60 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
         lacks,
     };
     messages.push(public(name, id, event.at, Some(order.customer), detail));
+}
+
+fn payment_messages(payment: &Payment, id: EventId, event: &Event, messages: &mut Vec<Message>) {
+    let (mut refund_of, mut part_of, mut doubt_of) = (None, None, None);
+    let name = match event.told {
+        Told::GatewayDue { key, attempt, seconds } => {
+            return messages.push(Message::Gateway(GatewayMessage { key, attempt }, seconds));
+        }
+        Told::PaymentBecame { state } => match state {
+            PaymentState::Created => "payment.created",
+            PaymentState::Pending => "payment.pending",
+            PaymentState::Declined => "payment.declined",
+            PaymentState::Unknown => "payment.unknown",
+            PaymentState::InReview => "payment.in_review",
+            PaymentState::Refunded => "payment.refunded",
+            PaymentState::Expired => "payment.expired",
+            // It is told of the money.
+            PaymentState::Captured | PaymentState::Refunding => return,
+        },
+        Told::MoneyCaptured { .. } => "payment.captured",
+        Told::PaymentDoubted { doubt } => {
+            doubt_of = Some(doubt);
+            "payment.doubted"
+        }
+        Told::OperatorDue => "payment.operator_due",
+        Told::RefundBegun { refund, amount } => {
+            (refund_of, part_of) = (Some(refund), Some(amount));
+            "refund.begun"
+        }
+        Told::RefundEnded { refund, amount, given_back } => {
+            (refund_of, part_of) = (Some(refund), Some(amount));
+            if given_back { "refund.given_back" } else { "refund.kept" }
+        }
+        _ => return,
+    };
+    let state = match event.told {
+        Told::PaymentBecame { state } => state,
+        _ => payment.state,
+    };
+    let detail = PublicDetail::Payment {
+        payment: payment.id,
+        state,
+        amount: payment.amount.to_decimal(payment.currency),
+        currency: payment.currency,
+        order: match payment.origin {
+            Origin::Order(order) => Some(order),
+            Origin::Request | Origin::Event => None,
+        },
+        reference: payment.reference.clone(),
+        refund: refund_of,
+        part: part_of.map(|amount| amount.to_decimal(payment.currency)),
+        doubt: doubt_of,
+    };
+    messages.push(public(name, id, event.at, Some(payment.customer), detail));
 }
 
 fn public(

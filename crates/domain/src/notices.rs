@@ -7,12 +7,16 @@ use crate::orders::{CancelReason, Lack, Order, Step};
 /// Whether there are words for it.
 pub const fn is_told(told: &Told) -> bool {
     match told {
+        // That the gateway is asked says nothing that whoever pays by card does not know.
+        Told::OrderWaiting { lacks: Lack::Card } => false,
         Told::OrderPaid { .. }
         | Told::OrderWaiting { .. }
         | Told::OrderStalled
         | Told::OrderReserved
         | Told::OrderCompleted
         | Told::OrderRefunded { .. }
+        | Told::OrderPaidByCard
+        | Told::OrderRefundedToCard
         | Told::OrderCancelled { .. } => true,
         // That it is handed over is told as its completion, that its goods are back as its cancellation.
         Told::OrderPlaced
@@ -26,7 +30,16 @@ pub const fn is_told(told: &Told) -> bool {
         | Told::StockReceived { .. }
         | Told::StockAvailable
         | Told::SlotAvailable
-        | Told::DeliveryDue { .. } => false,
+        | Told::DeliveryDue { .. }
+        | Told::GatewayDue { .. }
+        | Told::PaymentBecame { .. }
+        | Told::MoneyCaptured { .. }
+        | Told::PaymentDoubted { .. }
+        | Told::OperatorDue
+        | Told::RefundBegun { .. }
+        | Told::RefundEnded { .. }
+        | Told::ReportOrphaned
+        | Told::BreakerBecame { .. } => false,
     }
 }
 
@@ -44,7 +57,11 @@ pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
                 decimal(*balance)
             ),
         ),
-        Told::OrderWaiting { lacks } => ("waiting", waits(order, *lacks)),
+        Told::OrderPaidByCard => ("paid", format!("Your order is paid: {} {currency} by card", decimal(order.amount))),
+        Told::OrderRefundedToCard => {
+            ("refunded", format!("{} {currency} of your order is on its way back to your card", decimal(order.amount)))
+        }
+        Told::OrderWaiting { lacks } => ("waiting", waits(order, *lacks)?),
         Told::OrderStalled => {
             ("stalled", "Your order is taking longer than usual; nothing is lost and it is tried again".to_owned())
         }
@@ -73,19 +90,29 @@ pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
         | Told::StockReceived { .. }
         | Told::StockAvailable
         | Told::SlotAvailable
-        | Told::DeliveryDue { .. } => return None,
+        | Told::DeliveryDue { .. }
+        | Told::GatewayDue { .. }
+        | Told::PaymentBecame { .. }
+        | Told::MoneyCaptured { .. }
+        | Told::PaymentDoubted { .. }
+        | Told::OperatorDue
+        | Told::RefundBegun { .. }
+        | Told::RefundEnded { .. }
+        | Told::ReportOrphaned
+        | Told::BreakerBecame { .. } => return None,
     };
     Some((transition, words))
 }
 
-fn waits(order: &Order, lacks: Lack) -> String {
-    match lacks {
+fn waits(order: &Order, lacks: Lack) -> Option<String> {
+    Some(match lacks {
         Lack::Money { missing } => {
             format!("Payment is not possible: {} is missing", missing.to_decimal(order.currency))
         }
         Lack::Stock { sku, missing } => format!("Your order waits for stock: {missing} of {sku} is missing"),
         Lack::Delivery => format!("Your order waits for a courier: slot {} has no room", order.slot()),
-    }
+        Lack::Card => return None,
+    })
 }
 
 fn why(order: &Order, reason: CancelReason) -> String {
@@ -98,14 +125,18 @@ fn why(order: &Order, reason: CancelReason) -> String {
         CancelReason::Undeliverable => format!("no courier has room for it in slot {}", order.slot()),
         CancelReason::Deadline => "it waited as long as it could".to_owned(),
         CancelReason::Requested => "you asked for it".to_owned(),
+        CancelReason::NotCharged => "your card was not charged".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku};
-    use crate::orders::{IfLacking, OrderState};
+    use crate::ids::{
+        CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, PaymentId, ReceiptId, RefundId, Sku,
+    };
+    use crate::orders::{IfLacking, OrderState, PayWith};
+    use crate::payments::{BreakerPhase, Doubt, GatewayKey, PaymentState};
     use crate::{Currency, Timestamp};
 
     #[test]
@@ -118,6 +149,7 @@ mod tests {
             amount: Amount::ZERO,
             currency: Currency::from_code("EUR").unwrap(),
             description: None,
+            pay_with: PayWith::Balance,
             if_unpaid: IfLacking::Wait,
             if_unavailable: IfLacking::Wait,
             if_undeliverable: IfLacking::Wait,
@@ -138,6 +170,7 @@ mod tests {
             timeline: Vec::new(),
         };
         let (balance, deposit) = (Amount::ZERO, DepositId::of(&customer, &key));
+        let (payment, refund) = (PaymentId::of_order(&order.id), RefundId::of_order(&order.id));
         for told in [
             Told::AccountOpened,
             Told::MoneyDeposited { deposit, amount: balance, balance },
@@ -164,6 +197,19 @@ mod tests {
             Told::StockAvailable,
             Told::SlotAvailable,
             Told::DeliveryDue { seconds: 5 },
+            Told::OrderPaidByCard,
+            Told::OrderRefundedToCard,
+            Told::OrderWaiting { lacks: Lack::Card },
+            Told::OrderCancelled { reason: CancelReason::NotCharged },
+            Told::GatewayDue { key: GatewayKey::Charge(payment), attempt: 0, seconds: 2 },
+            Told::PaymentBecame { state: PaymentState::Captured },
+            Told::MoneyCaptured { amount: balance },
+            Told::PaymentDoubted { doubt: Doubt::OtherGateway },
+            Told::OperatorDue,
+            Told::RefundBegun { refund, amount: balance },
+            Told::RefundEnded { refund, amount: balance, given_back: true },
+            Told::ReportOrphaned,
+            Told::BreakerBecame { phase: BreakerPhase::Open },
         ] {
             let words = words(&order, &told);
             assert_eq!(is_told(&told), words.is_some(), "{told:?}");

@@ -5,6 +5,7 @@
 
 mod asked;
 pub mod awaited;
+mod card;
 mod delivery;
 mod reservation;
 mod undoing;
@@ -17,12 +18,14 @@ use crate::accounts::{self, Account, Cause, Missing, RENDERER, SystemAccount};
 use crate::books::{Draft, Halt, Key, Version};
 use crate::events::{EventId, Told};
 use crate::goods::{Line, Lines};
-use crate::ids::{CustomerId, Fingerprint, OrderId, Sku, SlotId};
+use crate::ids::{CustomerId, Fingerprint, OrderId, PaymentId, Sku, SlotId};
+use crate::payments::{self, Gateway};
 use crate::slots::Slot;
 use crate::text::Description;
 use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
 
 pub use asked::Asked;
+pub(crate) use card::card_spoke;
 pub use delivery::accept;
 pub use undoing::cancel;
 
@@ -36,6 +39,8 @@ pub struct Order {
     pub currency: Currency,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Description>,
+    #[serde(default, skip_serializing_if = "PayWith::is_balance")]
+    pub pay_with: PayWith,
     pub if_unpaid: IfLacking,
     #[serde(default, skip_serializing_if = "IfLacking::is_wait")]
     pub if_unavailable: IfLacking,
@@ -53,7 +58,7 @@ pub struct Order {
     pub renderer: u32,
     pub plan: Vec<Step>,
     pub state: OrderState,
-    /// What was taken from the balance and not given back.
+    /// What was taken for it, from the balance or by card, and not given back as it ended.
     pub charged: Amount,
     /// Its goods were taken from the stock and not given back.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -115,6 +120,24 @@ pub enum Move {
     Cancel,
 }
 
+/// What an order is paid with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayWith {
+    /// Its customer's balance.
+    #[default]
+    Balance,
+    /// A card, through this gateway.
+    Card(Gateway),
+}
+
+impl PayWith {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    const fn is_balance(&self) -> bool {
+        matches!(self, Self::Balance)
+    }
+}
+
 /// What an order does when it lacks something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +167,8 @@ pub enum Lack {
     },
     /// Its slot has no room.
     Delivery,
+    /// The gateway has not said whether its card is charged.
+    Card,
 }
 
 /// What an order says it waits for.
@@ -164,6 +189,7 @@ pub enum What {
     Money,
     Stock,
     Delivery,
+    Card,
     /// It could not be processed, and is looked at again after a pause.
     Stalled,
 }
@@ -181,6 +207,8 @@ pub enum CancelReason {
     Deadline,
     /// Its customer wanted it so.
     Requested,
+    /// The gateway did not charge its card.
+    NotCharged,
 }
 
 /// One transition on the timeline.
@@ -371,19 +399,28 @@ impl Order {
     /// All that it may look at on the way that is left to it.
     fn ahead(&self) -> impl Iterator<Item = Key> {
         let left = self.steps_left();
-        let account = left.contains(&Step::Payment).then_some(Key::Account(self.customer));
+        let money = left.contains(&Step::Payment).then(|| self.money());
         let goods = if left.contains(&Step::Stock) { &self.lines[..] } else { &[] };
         let slot = left.contains(&Step::Delivery).then(|| Key::Slot(self.slot()));
         let goods = goods.iter().map(|line| Key::Stock(line.sku));
-        self.place().into_iter().chain(account).chain(goods).chain(slot)
+        self.place().into_iter().chain(money).chain(goods).chain(slot)
     }
 
     /// All that it gives back if it ends before it completes.
     fn behind(&self) -> impl Iterator<Item = Key> {
-        let account = (!self.charged.is_zero()).then_some(Key::Account(self.customer));
+        let is_paid = !self.charged.is_zero() || self.gateway().is_some();
+        let money = is_paid.then(|| self.money());
         let goods = if self.reserved { &self.lines[..] } else { &[] };
         let goods = goods.iter().map(|line| Key::Stock(line.sku));
-        self.place().into_iter().chain(account).chain(goods)
+        self.place().into_iter().chain(money).chain(goods)
+    }
+
+    /// Where its money comes from.
+    fn money(&self) -> Key {
+        match self.pay_with {
+            PayWith::Balance => Key::Account(self.customer),
+            PayWith::Card(_) => Key::Payment(PaymentId::of_order(&self.id)),
+        }
     }
 
     /// Puts the order into the queue under a resource, out of the one that it may stand in.
@@ -419,6 +456,7 @@ impl Lack {
             Self::Money { .. } => What::Money,
             Self::Stock { .. } => What::Stock,
             Self::Delivery => What::Delivery,
+            Self::Card => What::Card,
         }
     }
 }
@@ -436,6 +474,7 @@ pub struct PlaceOrder {
     pub customer: CustomerId,
     pub wanted: Wanted,
     pub description: Option<Description>,
+    pub pay_with: PayWith,
     pub if_unpaid: IfLacking,
     pub fingerprint: Fingerprint,
 }
@@ -492,6 +531,9 @@ impl PlaceOrder {
     /// depends on what else is there. Of a plain amount it may be presumed absent.
     pub fn needs(&self) -> Vec<Key> {
         let mut keys = vec![Key::Order(self.id)];
+        if matches!(self.pay_with, PayWith::Card(_)) {
+            keys.push(Key::Payment(PaymentId::of_order(&self.id)));
+        }
         if let Wanted::Goods(goods) = &self.wanted {
             keys.extend(goods.lines.skus().map(Key::Product));
             keys.extend(goods.slot.map(Key::Slot));
@@ -528,6 +570,7 @@ pub fn place(
         amount,
         currency: terms.currency,
         description: command.description.clone(),
+        pay_with: command.pay_with,
         if_unpaid: command.if_unpaid,
         if_unavailable,
         if_undeliverable,
@@ -548,6 +591,12 @@ pub fn place(
         timeline: Vec::new(),
     };
     order.pass(draft, Told::OrderPlaced, now)?;
+    if let (PayWith::Card(gateway), Some(Step::Payment)) = (order.pay_with, order.plan.first()) {
+        payments::open_for_order(draft, &order, gateway, now, terms)?;
+        // The gateway may have spoken before.
+        card::card_spoke(draft, order.id, now)?;
+        order = draft.get::<Order>(order.key())?.unwrap_or(order);
+    }
     Ok(Outcome::Done(order))
 }
 
@@ -592,7 +641,14 @@ fn go_on(draft: &mut Draft<'_>, id: OrderId, now: Timestamp, terms: &Terms, reac
             return Ok(advanced);
         }
         let stepped = match order.state {
-            OrderState::AwaitingPayment => pay(draft, &mut order, now)?,
+            OrderState::AwaitingPayment => match order.gateway() {
+                None => pay(draft, &mut order, now)?,
+                Some(gateway) => match card::pay(draft, &mut order, gateway, now, terms)? {
+                    card::Asked::Paid => Ok(()),
+                    card::Asked::Lacks(lack) => Err(lack),
+                    card::Asked::Ended => return Ok(Advanced::Moved),
+                },
+            },
             OrderState::AwaitingStock => reservation::reserve(draft, &mut order, now)?,
             OrderState::AwaitingDelivery => delivery::book(draft, &mut order, now)?,
             OrderState::Completed | OrderState::Cancelled => break,
@@ -644,6 +700,7 @@ fn lacking(draft: &mut Draft<'_>, mut order: Order, lack: Lack, now: Timestamp, 
         Lack::Money { .. } => (Resource::Account(order.customer), order.if_unpaid, CancelReason::Unpaid),
         Lack::Stock { sku, .. } => (Resource::Stock(sku), order.if_unavailable, CancelReason::Unavailable),
         Lack::Delivery => (Resource::Slot(order.slot()), order.if_undeliverable, CancelReason::Undeliverable),
+        Lack::Card => return card::wait(draft, order, now, terms),
     };
     let closes_at = match resource {
         Resource::Slot(slot) => draft.get::<Slot>(Key::Slot(slot))?.and_then(|slot| slot.closes_at()),

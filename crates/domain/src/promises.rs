@@ -10,6 +10,7 @@ mod account;
 mod deliveries;
 mod goods;
 mod held;
+mod payments;
 mod sketch;
 mod subjects;
 pub mod watch;
@@ -21,12 +22,14 @@ pub use account::{AccountRun, Funds, Totals};
 pub use deliveries::{Late, judge_delivery};
 pub use goods::Shelves;
 pub use held::{Supply, idles};
+pub use payments::{Tills, judge_payment, judge_payment_alone};
 pub use sketch::{BUCKETS_BITS, Sketch, Suspects};
 pub use subjects::{Subject, Subjects, Until};
 
 use crate::books::{Item, Version};
 use crate::ids::CustomerId;
 use crate::orders::{OrderState, Resource, What};
+use crate::payments::{PaymentState, RefundState};
 use crate::{Currency, Millis, Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,12 +114,21 @@ pub struct Report {
     pub deliveries: usize,
     /// Deliveries that are not over.
     pub undelivered: usize,
+    pub payments: BTreeMap<PaymentState, usize>,
+    pub refunds: BTreeMap<RefundState, usize>,
+    /// Reports of a gateway on what is not there.
+    pub orphans: usize,
     /// Messages that nobody could read. Nothing is lost with them, but a person should look.
     pub unreadable: usize,
     /// In minor units: what all customers hold, what came in, what orders were paid with.
     pub held: i128,
     pub deposited: i128,
     pub revenue: i128,
+    /// What stands on payments, which is owed to customers; what gateways took and have not given back; what came in as
+    /// an operator says.
+    pub owed: i128,
+    pub gateway: i128,
+    pub confirmed: i128,
     /// The first that was seen; a stack has one.
     pub currency: Option<Currency>,
     /// The newest moment that anything seen bears: the time of a state that stands still.
@@ -137,7 +149,7 @@ impl Report {
                 *self.orders.entry(order.state).or_default() += 1;
                 match order.waiting_for.map(|waiting| waiting.what) {
                     Some(What::Stalled) => self.stalled += 1,
-                    Some(What::Money | What::Stock | What::Delivery) => self.waiting += 1,
+                    Some(What::Money | What::Stock | What::Delivery | What::Card) => self.waiting += 1,
                     None => {}
                 }
                 (order.timeline.last().map(|passage| passage.at), Some(order.currency))
@@ -176,6 +188,21 @@ impl Report {
                 self.undelivered += usize::from(!delivery.state.is_over());
                 (Some(delivery.created_at), None)
             }
+            Item::Payment(payment) => {
+                *self.payments.entry(payment.state).or_default() += 1;
+                (payment.timeline.last().map(|passage| passage.at), Some(payment.currency))
+            }
+            Item::PaymentEntry(entry) => (Some(entry.at), Some(entry.currency)),
+            Item::Refund(refund) => {
+                *self.refunds.entry(refund.state).or_default() += 1;
+                (Some(refund.created_at), Some(refund.currency))
+            }
+            Item::Stub(stub) => {
+                self.orphans += usize::from(stub.is_orphan);
+                (Some(stub.since), None)
+            }
+            Item::Callback(callback) => (Some(callback.at), None),
+            Item::Breaker(breaker) => (Some(breaker.changed_at), None),
             Item::Waiting(_) | Item::ListedSlot(_) | Item::Attempts(_) => (None, None),
         };
         self.newest = self.newest.max(at);
@@ -183,9 +210,10 @@ impl Report {
     }
 
     pub fn sum(&mut self, totals: &Totals) {
-        let Totals { accounts, entries, held, deposited, revenue } = *totals;
+        let Totals { accounts, entries, held, deposited, revenue, owed, gateway, confirmed } = *totals;
         (self.accounts, self.entries) = (accounts, entries);
         (self.held, self.deposited, self.revenue) = (held, deposited, revenue);
+        (self.owed, self.gateway, self.confirmed) = (owed, gateway, confirmed);
         self.findings.extend(totals.judge());
     }
 }
@@ -198,6 +226,7 @@ pub struct Audit {
     subjects: Subjects,
     shelves: Shelves,
     posted: deliveries::Posted,
+    tills: Tills,
     /// What may be waited for, but accounts.
     supplies: BTreeMap<Resource, Supply>,
 }
@@ -207,6 +236,7 @@ impl Audit {
         self.report.count(&item);
         self.shelves.see(&item);
         self.posted.see(&item);
+        self.tills.see(&item);
         match item {
             Item::Stock(stock) => _ = self.supplies.insert(Resource::Stock(stock.sku), Supply::Stock(stock)),
             Item::Slot(slot) => _ = self.supplies.insert(Resource::Slot(slot.id), Supply::Slot(slot)),
@@ -230,7 +260,7 @@ impl Audit {
 
     /// Judges. What is younger than `grace` may still be on its way.
     pub fn finish(self, now: Timestamp, grace: Millis) -> Report {
-        let Self { mut report, accounts, subjects, shelves, posted, supplies } = self;
+        let Self { mut report, accounts, subjects, shelves, posted, tills, supplies } = self;
         let settled = now.before(grace);
         let supply = |resource: &Resource| match resource {
             Resource::Account(customer) => accounts.get(customer).and_then(AccountRun::funds).map(Supply::Account),
@@ -239,7 +269,8 @@ impl Audit {
         report.findings.extend(subjects.judge(supply, settled).into_values().flatten());
         report.findings.extend(shelves.judge());
         report.findings.extend(posted.judge(settled));
-        let mut totals = Totals::default();
+        let mut totals = tills.totals();
+        report.findings.extend(tills.judge(settled));
         for run in accounts.into_values() {
             totals.add(&run.totals());
             report.findings.extend(run.finish());

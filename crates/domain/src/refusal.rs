@@ -3,10 +3,11 @@
 use crate::goods::{Lines, Stock};
 use crate::ids::{Sku, SlotId};
 use crate::orders::OrderState;
+use crate::payments::{MOST_OPEN_REFUNDS, PaymentState};
 use crate::profiles::Password;
-use crate::text::{Description, ProductName};
+use crate::text::{Description, ProductName, Reference};
 use crate::webhooks::EndpointUrl;
-use crate::{Currency, Millis, ids};
+use crate::{Amount, Currency, Millis, ids};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -129,18 +130,49 @@ pub enum Refusal {
     WebhookSecretMalformed,
     #[error("That is not the webhook's secret; GET /webhook shows the one that is.")]
     WebhookSecretNotCurrent,
+    #[error("There is no such payment.")]
+    PaymentNotFound,
+    #[error("A reference is 1 to {} bytes.", Reference::LONGEST)]
+    ReferenceLength,
+    #[error("A reference has no control characters.")]
+    ReferenceHasControlCharacters,
+    #[error("That reference is written as an order here is; an order is paid with pay_with \"card\".")]
+    ReferenceNamesOrder,
+    #[error("The payment is {}; only what was captured is given back.", state.name())]
+    PaymentNotCaptured { state: PaymentState },
+    #[error("The payment is in review; nothing is given back until that has ended.")]
+    PaymentInReview,
+    #[error("The payment did not come through a gateway; give it back the way it came.")]
+    PaymentNotByCard,
+    #[error("The order is {}; cancel it, and all of it is given back.", state.name())]
+    OrderNotCompleted { state: OrderState },
+    #[error("Of the payment {} {currency} can be given back.", left.to_decimal(*currency))]
+    RefundTooLarge { left: Amount, currency: Currency },
+    #[error(
+        "At most {MOST_OPEN_REFUNDS} refunds of one payment are on their way at once; wait until some have arrived."
+    )]
+    TooManyRefunds,
+    #[error("The payment is {}; that cannot be decided by hand.", state.name())]
+    NotForAnOperator { state: PaymentState },
+    #[error("The money was captured; give it back instead.")]
+    CapturedAlready,
+    #[error("There is no such refund.")]
+    RefundNotFound,
+    #[error("The order has ended, so its money is given back and not kept.")]
+    RefundIsOwed,
 }
 
 macro_rules! codes {
-    ($($variant:pat => $code:literal,)*) => {
+    ($($variant:pat => $code:literal,)* ; $($unanswered:pat => $its_code:literal,)*) => {
         impl Refusal {
-            /// Every code that there is.
+            /// Every code that a route answers with.
             pub const CODES: &'static [&'static str] = &[$($code),*];
 
             /// The stable name on the wire.
             pub const fn code(&self) -> &'static str {
                 match self {
                     $($variant => $code,)*
+                    $($unanswered => $its_code,)*
                 }
             }
         }
@@ -206,4 +238,20 @@ codes! {
     Self::WebhookNotFound => "webhook_not_found",
     Self::WebhookSecretMalformed => "webhook_secret_malformed",
     Self::WebhookSecretNotCurrent => "webhook_secret_not_current",
+    ;
+    // Of payments, for which there is no route yet.
+    Self::PaymentNotFound => "payment_not_found",
+    Self::ReferenceLength => "reference_length",
+    Self::ReferenceHasControlCharacters => "reference_has_control_characters",
+    Self::ReferenceNamesOrder => "reference_names_order",
+    Self::PaymentNotCaptured { .. } => "payment_not_captured",
+    Self::PaymentInReview => "payment_in_review",
+    Self::PaymentNotByCard => "payment_not_by_card",
+    Self::OrderNotCompleted { .. } => "order_not_completed",
+    Self::RefundTooLarge { .. } => "refund_too_large",
+    Self::TooManyRefunds => "too_many_refunds",
+    Self::NotForAnOperator { .. } => "not_for_an_operator",
+    Self::CapturedAlready => "captured_already",
+    Self::RefundNotFound => "refund_not_found",
+    Self::RefundIsOwed => "refund_is_owed",
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Refusal;
+use crate::ids::OrderId;
 
 /// What an order is for, in the customer's words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,36 @@ impl Description {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What an order that is kept elsewhere is called there. Opaque: nothing here reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reference(String);
+
+impl Reference {
+    /// In bytes of UTF-8.
+    pub const LONGEST: usize = 200;
+
+    pub fn new(text: &str) -> Result<Self, Refusal> {
+        if text.is_empty() || text.len() > Self::LONGEST {
+            Err(Refusal::ReferenceLength)
+        } else if text.chars().any(char::is_control) {
+            Err(Refusal::ReferenceHasControlCharacters)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is written as the id of an order of ours is. No order is looked up: whether there is another's is
+    /// nobody's to learn, and one that is not there yet may be placed later.
+    pub fn names_an_order(&self) -> bool {
+        OrderId::parse(&self.0).is_some()
     }
 }
 
@@ -66,6 +97,18 @@ mod tests {
         }
         assert!(Description::new(&"x".repeat(Description::LONGEST)).is_ok());
         assert_eq!(Description::new(&"x".repeat(Description::LONGEST + 1)), Err(Refusal::DescriptionTooLong));
+    }
+
+    #[test]
+    fn a_reference_is_opaque_unless_it_is_written_as_an_order_of_ours() {
+        for kept in ["A-1", " ", "Grüße 🫖", &"x".repeat(Reference::LONGEST), &"0123456789abcdef".repeat(2)] {
+            let reference = Reference::new(kept).unwrap();
+            assert_eq!((reference.as_str(), reference.names_an_order()), (kept, false));
+        }
+        assert!(Reference::new(&"a".repeat(32)).unwrap().names_an_order());
+        assert_eq!(Reference::new(""), Err(Refusal::ReferenceLength));
+        assert_eq!(Reference::new(&"x".repeat(Reference::LONGEST + 1)), Err(Refusal::ReferenceLength));
+        assert_eq!(Reference::new("a\nb"), Err(Refusal::ReferenceHasControlCharacters));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use domain::books::{Books, Draft, Halt, Item, Key};
 use domain::goods::{self, Lines};
 use domain::ids::{OrderId, Sku};
 use domain::messages::Work;
-use domain::orders::{self, Advanced, Goods, IfLacking, OrderState, Resource, Wanted, What};
+use domain::orders::{self, Advanced, Goods, IfLacking, OrderState, PayWith, Resource, Wanted, What};
 use domain::{Amount, Millis, Outcome, Refusal, Timestamp};
 use proptest::prelude::*;
 use support::{Ledger, Policies, START, customer, key, sku};
@@ -552,6 +552,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         if_unpaid,
         if_unavailable,
         if_undeliverable,
+        pay_with: PayWith::Balance,
         slot: noon.then_some("noon"),
     });
     let lines = prop::sample::subsequence(SKUS.to_vec(), 1..=3).prop_shuffle();

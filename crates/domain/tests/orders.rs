@@ -28,6 +28,7 @@ fn story(text: &str) -> Ledger {
                 What::Money => " waits for money",
                 What::Stock => " waits for stock",
                 What::Delivery => " waits for a courier",
+                What::Card => " waits for the gateway",
                 What::Stalled => " stalled",
             });
             format!("{}{}", order.state.name(), waits.unwrap_or_default())

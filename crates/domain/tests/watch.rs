@@ -11,13 +11,14 @@ use domain::accounts::{Account, Entry};
 use domain::books::{Item, Key};
 use domain::events::Told;
 use domain::goods::Stock;
-use domain::ids::OrderId;
-use domain::orders::{IfLacking, Order, OrderState, Resource, Waiting};
+use domain::ids::{OrderId, PaymentId, RefundId};
+use domain::orders::{IfLacking, Order, OrderState, PayWith, Resource, Waiting};
+use domain::payments::{Answer, Gateway, GatewayKey, Payment, PaymentState, ReportedState};
 use domain::promises::Promise;
 use domain::promises::watch::{Action, Watch};
 use domain::slots::Slot;
 use domain::{Amount, Millis};
-use support::{Ledger, Policies, customer, key, sku};
+use support::{Ledger, Policies, customer, key, reported, sku};
 
 const DEPOSITED: usize = 0;
 const PLACED: usize = 1;
@@ -532,4 +533,110 @@ fn a_profile_goes_on_to_name_the_customer_that_it_named() {
     assert_eq!(watch.see(&commit(1, "stronger", 2)), []);
     let findings = watch.see(&commit(2, "stronger", 3));
     assert_eq!(findings.iter().map(|finding| finding.promise).collect::<Vec<_>>(), [Promise::EveryoneTheirOwn]);
+}
+
+const OPENED: usize = 1;
+const BEGUN: usize = 2;
+const CAPTURED: usize = 3;
+const ASKED_BACK: usize = 4;
+const GIVEN_BACK: usize = 6;
+
+/// What there is to break of payments: an order of goods by card that is placed, charged, cancelled, and given back.
+fn card() -> Ledger {
+    let mut ledger = Ledger::new();
+    ledger.product("tea", 500);
+    let policies = Policies { pay_with: PayWith::Card(Gateway::Plain), ..Policies::default() };
+    let id = ledger.place_goods("alice", "k", &[("tea", 1)], policies).unwrap().into_inner().id;
+    let (charge, refund) = (PaymentId::of_order(&id), RefundId::of_order(&id));
+    let (charge, refund) = (GatewayKey::Charge(charge), GatewayKey::Refund(refund));
+    ledger.call(charge, &Answer::Says(reported(ReportedState::Captured, 500)));
+    ledger.cancel("alice", id).unwrap();
+    ledger.call(refund, &Answer::Says(reported(ReportedState::Refunded, 500)));
+    ledger
+}
+
+fn payment(commit: &mut [Action]) -> &mut Payment {
+    let found = commit.iter_mut().find_map(|action| match action {
+        Action::Put { item: Item::Payment(payment), .. } => Some(payment),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn minor(minor: i64) -> Amount {
+    Amount::from_minor(minor).unwrap()
+}
+
+#[test]
+fn each_broken_commit_of_a_payment_is_found_when_it_comes() {
+    let breaks: &[(&str, usize, Promise, Break)] = &[
+        ("a payment that nobody looks at", OPENED, Promise::NothingLost, |commit| payment(commit).look_at = None),
+        ("one that begins as captured", OPENED, Promise::OneCharge, |commit| {
+            payment(commit).state = PaymentState::Captured;
+        }),
+        ("one opened in silence", OPENED, Promise::OnceTold, |commit| {
+            silent(commit, |item| matches!(item, Item::Payment(_)));
+        }),
+        ("two attempts counted as one", BEGUN, Promise::OneCharge, |commit| payment(commit).call.attempts += 1),
+        ("an attempt that nobody is at", BEGUN, Promise::OneCharge, |commit| payment(commit).call.since = None),
+        ("an amount that changes", BEGUN, Promise::NothingLost, |commit| payment(commit).amount = minor(5)),
+        ("captured without an entry", CAPTURED, Promise::OneCharge, |commit| {
+            without(commit, |item| matches!(item, Item::PaymentEntry(_)));
+        }),
+        ("captured, and its order not paid", CAPTURED, Promise::OneCharge, |commit| {
+            without(commit, |item| matches!(item, Item::Order(_)));
+        }),
+        ("captured, and it says another amount", CAPTURED, Promise::OneCharge, |commit| {
+            payment(commit).captured = Some(minor(499));
+        }),
+        ("captured and still pending", CAPTURED, Promise::OneCharge, |commit| {
+            payment(commit).state = PaymentState::Pending;
+        }),
+        ("an entry that is another's", CAPTURED, Promise::EveryoneTheirOwn, |commit| {
+            for action in commit {
+                if let Action::Put { item: Item::PaymentEntry(entry), .. } = action {
+                    entry.customer = customer("bob");
+                }
+            }
+        }),
+        ("an order that stays unpaid", CAPTURED, Promise::OneCharge, |commit| {
+            of_order(commit).charged = Amount::ZERO;
+        }),
+        ("a timeline that forgets", CAPTURED, Promise::NothingLost, |commit| _ = payment(commit).timeline.remove(0)),
+        ("a refund that its payment does not count", ASKED_BACK, Promise::Conservation, |commit| {
+            payment(commit).going_back = Amount::ZERO;
+        }),
+        ("more on its way back than came", ASKED_BACK, Promise::OneCharge, |commit| {
+            payment(commit).going_back = minor(501);
+        }),
+        ("an order cancelled, and its money kept", ASKED_BACK, Promise::OneCharge, |commit| {
+            without(commit, |item| matches!(item, Item::Payment(_) | Item::PaymentEntry(_) | Item::Refund(_)));
+        }),
+        ("an order cancelled, and its payment forgotten", ASKED_BACK, Promise::OneCharge, |commit| {
+            let payment = payment(commit);
+            (payment.going_back, payment.open_refunds) = (Amount::ZERO, Vec::new());
+        }),
+        ("given back without an entry", GIVEN_BACK, Promise::OneCharge, |commit| {
+            without(commit, |item| matches!(item, Item::PaymentEntry(_)));
+        }),
+        ("an entry without its refund", GIVEN_BACK, Promise::OneCharge, |commit| {
+            without(commit, |item| matches!(item, Item::Refund(_)));
+        }),
+        ("given back, and charged again", GIVEN_BACK, Promise::OneCharge, |commit| {
+            payment(commit).state = PaymentState::Pending;
+        }),
+        ("what was captured is forgotten", GIVEN_BACK, Promise::OneCharge, |commit| payment(commit).captured = None),
+    ];
+    let commits = card().commits;
+    assert_eq!(commits.len(), GIVEN_BACK + 1, "the story has changed: {commits:#?}");
+    for (what, at, promise, tamper) in breaks {
+        let mut watch = Watch::default().with_wait(Millis::hours(72));
+        for commit in &commits[..*at] {
+            assert_eq!(watch.see(commit), []);
+        }
+        let mut commit = commits[*at].clone();
+        tamper(&mut commit);
+        let findings = watch.see(&commit);
+        assert!(findings.iter().any(|finding| finding.promise == *promise), "{what}: {findings:#?}");
+    }
 }

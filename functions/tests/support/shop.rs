@@ -5,7 +5,7 @@ use domain::books::{Draft, Halt, Kept, Key};
 use domain::goods::{self, Lines, PutProduct, ReceiveStock, Stock};
 use domain::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
 use domain::messages::{self, Message, WorkMessage};
-use domain::orders::{self, Goods, IfLacking, Order, OrderState, PlaceOrder, Resource, Waiting, Wanted};
+use domain::orders::{self, Goods, IfLacking, Order, OrderState, PayWith, PlaceOrder, Resource, Waiting, Wanted};
 use domain::slots::{self, PutSlot, Slot};
 use domain::text::ProductName;
 use domain::{Amount, Outcome, Timestamp};
@@ -79,7 +79,15 @@ impl Shop<'_> {
             if_undeliverable: IfLacking::Wait,
         });
         let (id, fingerprint) = (OrderId::of(&customer, &idempotency(key)), Fingerprint::of("a test", &[]));
-        let order = PlaceOrder { id, customer, wanted, description: None, if_unpaid: IfLacking::Wait, fingerprint };
+        let order = PlaceOrder {
+            id,
+            customer,
+            wanted,
+            description: None,
+            pay_with: PayWith::Balance,
+            if_unpaid: IfLacking::Wait,
+            fingerprint,
+        };
         let terms = &self.0.app().config.terms;
         self.decide(order.needs(), |draft, now| orders::place(draft, &order, now, terms)).await.unwrap();
         id

@@ -3,7 +3,7 @@
 use domain::books::{Draft, Halt};
 use domain::goods::{self, Lines, PutProduct, Receipt, ReceiveStock};
 use domain::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
-use domain::orders::{self, Goods, IfLacking, PlaceOrder, Resource, Wanted};
+use domain::orders::{self, Goods, IfLacking, PayWith, PlaceOrder, Resource, Wanted};
 use domain::slots::{self, PutSlot};
 use domain::text::ProductName;
 use domain::{Amount, Outcome, Timestamp};
@@ -75,7 +75,15 @@ impl Scene {
             if_undeliverable: IfLacking::Wait,
         });
         let (id, fingerprint) = (OrderId::of(&customer, &idempotency(key)), Fingerprint::of("order", &[]));
-        let order = PlaceOrder { id, customer, wanted, description: None, if_unpaid: IfLacking::Wait, fingerprint };
+        let order = PlaceOrder {
+            id,
+            customer,
+            wanted,
+            description: None,
+            pay_with: PayWith::Balance,
+            if_unpaid: IfLacking::Wait,
+            fingerprint,
+        };
         let placed = self
             .decide(Needs::load(order.needs()), |draft, now| orders::place(draft, &order, now, self.terms()))
             .await?;

@@ -122,6 +122,7 @@ fn awaited(WaitingFor { what, since, until, .. }: &WaitingFor) -> String {
         What::Money => "more money on its account",
         What::Stock => "its goods to come in",
         What::Delivery => "a courier, or room in its slot",
+        What::Card => "the gateway's word on its card",
         What::Stalled => "another try, as it could not be processed",
     };
     format!("  waits for {what} since {since}\n  and is cancelled if that has not come by {until}")
@@ -140,6 +141,9 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
             ("waiting", format!("{missing} of {sku} was missing"))
         }
         Told::OrderWaiting { lacks: Lack::Delivery } => ("waiting", format!("slot {} had no room", order.slot())),
+        Told::OrderWaiting { lacks: Lack::Card } => ("waiting", "the gateway was asked for the money".to_owned()),
+        Told::OrderPaidByCard => ("paid", format!("{} by card", money(order.amount))),
+        Told::OrderRefundedToCard => ("refunded", "to the card".to_owned()),
         Told::OrderStalled => ("stalled", "it could not be processed".to_owned()),
         Told::OrderReserved => ("reserved", "its goods were taken from the stock".to_owned()),
         Told::OrderQueued => ("queued", format!("for slot {}, which many want at once", order.slot())),
@@ -155,7 +159,16 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
         | Told::StockReceived { .. }
         | Told::StockAvailable
         | Told::SlotAvailable
-        | Told::DeliveryDue { .. } => ("other", "not told of an order".to_owned()),
+        | Told::DeliveryDue { .. }
+        | Told::GatewayDue { .. }
+        | Told::PaymentBecame { .. }
+        | Told::MoneyCaptured { .. }
+        | Told::PaymentDoubted { .. }
+        | Told::OperatorDue
+        | Told::RefundBegun { .. }
+        | Told::RefundEnded { .. }
+        | Told::ReportOrphaned
+        | Told::BreakerBecame { .. } => ("other", "not told of an order".to_owned()),
     }
 }
 
@@ -165,6 +178,7 @@ const fn cancelled(reason: CancelReason) -> &'static str {
         CancelReason::Unavailable => "not all of its goods were in stock and it was not to wait",
         CancelReason::Undeliverable => "its slot had no room, and it was not to wait or could not wait longer",
         CancelReason::Requested => "by its customer",
+        CancelReason::NotCharged => "its card was not charged",
         CancelReason::Deadline => "it waited as long as it could",
     }
 }

@@ -182,7 +182,7 @@ pub(crate) fn commit(actions: &[Action]) -> String {
                             account.balance.to_decimal(account.currency)
                         ));
                     }
-                    Item::Entry(_) | Item::Waiting(_) => {}
+                    Item::Entry(_) | Item::PaymentEntry(_) | Item::Waiting(_) => {}
                     _ => said.push(called(item)),
                 }
             }
@@ -212,6 +212,18 @@ fn called(item: &Item) -> String {
         Item::Delivery(delivery) => {
             format!("delivery of {}, {:?} after {} attempts", delivery.event, delivery.state, delivery.attempts)
         }
+        Item::Payment(payment) => {
+            let (state, attempts) = (payment.state.name(), payment.call.attempts);
+            format!("payment {}, {state} after {attempts} attempts", payment.id)
+        }
+        Item::PaymentEntry(entry) => format!("entry {} of payment {}", entry.number, entry.payment),
+        Item::Refund(refund) => {
+            let (state, attempts) = (refund.state.name(), refund.call.attempts);
+            format!("refund {}, {state} after {attempts} attempts", refund.id)
+        }
+        Item::Stub(stub) => format!("a report on {}, which is not there", stub.of),
+        Item::Callback(callback) => format!("callback {} on {}", callback.id, callback.of),
+        Item::Breaker(breaker) => format!("breaker of {}, {:?}", breaker.gateway.name(), breaker.phase),
     }
 }
 
@@ -219,6 +231,7 @@ fn happened(item: &Item, told: &Told) -> String {
     let money = |amount: domain::Amount| match item {
         Item::Account(account) => amount.to_decimal(account.currency),
         Item::Order(order) => amount.to_decimal(order.currency),
+        Item::Payment(payment) => amount.to_decimal(payment.currency),
         _ => amount.to_string(),
     };
     match told {
@@ -232,6 +245,9 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::OrderWaiting { lacks: Lack::Money { missing } } => format!("waits, {} is missing", money(*missing)),
         Told::OrderWaiting { lacks: Lack::Stock { sku, missing } } => format!("waits, {missing} of {sku} is missing"),
         Told::OrderWaiting { lacks: Lack::Delivery } => "waits, its slot has no room".to_owned(),
+        Told::OrderWaiting { lacks: Lack::Card } => "waits for the gateway".to_owned(),
+        Told::OrderPaidByCard => "paid by card".to_owned(),
+        Told::OrderRefundedToCard => "refunded to the card".to_owned(),
         Told::OrderStalled => "stalled".to_owned(),
         Told::OrderReserved => "reserved".to_owned(),
         Told::OrderQueued => "goes on in its slot's queue".to_owned(),
@@ -245,9 +261,20 @@ fn happened(item: &Item, told: &Told) -> String {
         Told::OrderCancelled { reason: CancelReason::Undeliverable } => "cancelled as undeliverable".to_owned(),
         Told::OrderCancelled { reason: CancelReason::Deadline } => "cancelled at its deadline".to_owned(),
         Told::OrderCancelled { reason: CancelReason::Requested } => "cancelled by its customer".to_owned(),
+        Told::OrderCancelled { reason: CancelReason::NotCharged } => "cancelled as its card was not charged".to_owned(),
         Told::StockReceived { quantity, on_hand, .. } => format!("{quantity} received, {on_hand} on hand"),
         Told::StockAvailable => "wakes who waits for stock".to_owned(),
         Told::SlotAvailable => "wakes who waits for room".to_owned(),
         Told::DeliveryDue { seconds } => format!("to be sent to its endpoint in {seconds} s"),
+        Told::GatewayDue { key, seconds, .. } => format!("the gateway is to be called about {key} in {seconds} s"),
+        Told::PaymentBecame { state } => state.name().to_owned(),
+        Told::MoneyCaptured { amount } => format!("{} captured", money(*amount)),
+        Told::PaymentDoubted { doubt } => format!("doubted: {doubt:?}"),
+        Told::OperatorDue => "waits for an operator".to_owned(),
+        Told::RefundBegun { amount, .. } => format!("{} going back", money(*amount)),
+        Told::RefundEnded { amount, given_back: true, .. } => format!("{} given back", money(*amount)),
+        Told::RefundEnded { amount, given_back: false, .. } => format!("{} kept after all", money(*amount)),
+        Told::ReportOrphaned => "nothing came of it".to_owned(),
+        Told::BreakerBecame { phase } => format!("became {phase:?}"),
     }
 }

@@ -36,6 +36,7 @@ impl Around {
 /// What to look at to say what would end the waiting; nothing if it does not wait.
 pub fn needs(order: &Order) -> Vec<Key> {
     match order.waiting_for.filter(|waiting| waiting.what != What::Stalled).map(|_| order.state) {
+        Some(OrderState::AwaitingPayment) if order.gateway().is_some() => Vec::new(),
         Some(OrderState::AwaitingPayment) => vec![Key::Account(order.customer)],
         Some(OrderState::AwaitingStock) => order.skus().into_iter().map(Key::Stock).collect(),
         Some(OrderState::AwaitingDelivery) => vec![Key::Slot(order.slot())],
@@ -49,6 +50,7 @@ pub fn ends_with(order: &Order, around: &Around, now: Timestamp) -> Vec<String> 
     let Some(waiting) = order.waiting_for else { return Vec::new() };
     let mut ends = match order.state {
         _ if waiting.what == What::Stalled => vec!["another try, which it gets by itself".to_owned()],
+        OrderState::AwaitingPayment if order.gateway().is_some() => vec!["the gateway's word on the card".to_owned()],
         OrderState::AwaitingPayment => money(order, around),
         OrderState::AwaitingStock => stock(order, around),
         OrderState::AwaitingDelivery => delivery(order, around, now),
@@ -103,7 +105,7 @@ mod tests {
     use crate::Currency;
     use crate::goods::Line;
     use crate::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, SlotId};
-    use crate::orders::{IfLacking, Step, WaitingFor};
+    use crate::orders::{IfLacking, PayWith, Step, WaitingFor};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
@@ -118,6 +120,7 @@ mod tests {
             amount: Amount::from_minor(50_000).unwrap(),
             currency: Currency::from_code("EUR").unwrap(),
             description: None,
+            pay_with: PayWith::Balance,
             if_unpaid: IfLacking::Wait,
             if_unavailable: IfLacking::Wait,
             if_undeliverable: IfLacking::Wait,

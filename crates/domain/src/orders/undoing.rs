@@ -1,13 +1,13 @@
 //! Ending an order before it completes: what was done is undone in reverse order, once, each undoing with its own place
 //! on the timeline.
 
-use super::{CancelReason, Move, Order, OrderState, Step, seen_by};
+use super::{CancelReason, Move, Order, OrderState, PayWith, Step, seen_by};
 use crate::accounts::{Account, Cause, SystemAccount};
 use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::goods::Stock;
 use crate::ids::{CustomerId, OrderId};
-use crate::{Amount, Outcome, Refusal, Timestamp, planted};
+use crate::{Amount, Outcome, Refusal, Timestamp, payments, planted};
 
 /// Cancels an order for its customer, at any step before it completes. Its state is its key: one that is cancelled,
 /// for whatever reason, is answered as it is.
@@ -38,6 +38,9 @@ pub(super) fn end(
     order.moved(Move::Cancel);
     order.leave_queue(draft)?;
     order.look_at = None;
+    if order.gateway().is_some() && order.charged.is_zero() {
+        payments::withdraw(draft, &order.id, now)?;
+    }
     let mut steps = order.plan.clone();
     if !planted!(UndoneForwards) {
         steps.reverse();
@@ -57,6 +60,11 @@ pub(super) fn end(
 
 /// Gives the money back, by an entry of its own.
 fn refund(draft: &mut Draft<'_>, order: &mut Order, now: Timestamp) -> Result<(), Halt> {
+    if let PayWith::Card(_) = order.pay_with {
+        payments::unpay_order(draft, order, now)?;
+        order.charged = Amount::ZERO;
+        return order.pass(draft, Told::OrderRefundedToCard, now);
+    }
     let key = Key::Account(order.customer);
     let account = draft.get::<Account>(key)?.ok_or(Refusal::AccountNotFound)?;
     let (account, entry) = account.credit(order.charged, SystemAccount::Revenue, Cause::Refund(order.id), now)?;

@@ -18,6 +18,12 @@ pub struct Totals {
     pub held: i128,
     pub deposited: i128,
     pub revenue: i128,
+    /// What stands on payments.
+    pub owed: i128,
+    /// What gateways took, less what they gave back.
+    pub gateway: i128,
+    /// What came in as an operator says.
+    pub confirmed: i128,
 }
 
 impl Totals {
@@ -27,6 +33,19 @@ impl Totals {
         self.held += other.held;
         self.deposited += other.deposited;
         self.revenue += other.revenue;
+        self.owed += other.owed;
+        self.gateway += other.gateway;
+        self.confirmed += other.confirmed;
+    }
+
+    /// Counts the other side of an entry.
+    pub(super) const fn count(&mut self, counter: SystemAccount, moved: i128) {
+        match counter {
+            SystemAccount::Deposits => self.deposited += moved,
+            SystemAccount::Revenue => self.revenue -= moved,
+            SystemAccount::Gateway => self.gateway += moved,
+            SystemAccount::Confirmed => self.confirmed += moved,
+        }
     }
 
     /// Takes back what was added before.
@@ -36,13 +55,18 @@ impl Totals {
         self.held -= other.held;
         self.deposited -= other.deposited;
         self.revenue -= other.revenue;
+        self.owed -= other.owed;
+        self.gateway -= other.gateway;
+        self.confirmed -= other.confirmed;
     }
 
     /// All accounts together, those of the system included, sum to zero.
     pub fn judge(&self) -> Option<Finding> {
-        let Self { held, deposited, revenue, .. } = self;
-        (held + revenue - deposited != 0).then(|| {
-            let says = format!("customers hold {held} and {revenue} was paid, but {deposited} came in (minor units)");
+        let Self { held, deposited, revenue, owed, gateway, confirmed, .. } = self;
+        let came_in = deposited + gateway + confirmed;
+        (held + owed + revenue - came_in != 0).then(|| {
+            let held = held + owed;
+            let says = format!("customers hold {held} and {revenue} was paid, but {came_in} came in (minor units)");
             Finding { promise: Promise::Conservation, subject: "all accounts".to_owned(), says }
         })
     }
@@ -105,10 +129,7 @@ impl AccountRun {
         }
         let moved = i128::from(entry.amount.minor());
         self.totals.entries += 1;
-        match entry.counter {
-            SystemAccount::Deposits => self.totals.deposited += moved,
-            SystemAccount::Revenue => self.totals.revenue -= moved,
-        }
+        self.totals.count(entry.counter, moved);
         let (last_number, last_balance) = (self.last_number, self.last_balance);
         self.last_number = entry.number;
         self.last_balance = entry.balance;

@@ -63,10 +63,10 @@ pub(super) fn misstep(order: &Order) -> Option<String> {
     let (mut done, mut undone) = (Vec::new(), Vec::new());
     for passage in &order.timeline {
         match passage.told {
-            Told::OrderPaid { .. } => done.push(Step::Payment),
+            Told::OrderPaid { .. } | Told::OrderPaidByCard => done.push(Step::Payment),
             Told::OrderReserved => done.push(Step::Stock),
             Told::OrderBooked | Told::OrderAccepted { .. } => done.push(Step::Delivery),
-            Told::OrderRefunded { .. } => undone.push(Step::Payment),
+            Told::OrderRefunded { .. } | Told::OrderRefundedToCard => undone.push(Step::Payment),
             Told::OrderReleased => undone.push(Step::Stock),
             _ => {}
         }

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | so much was taken for this order, from whom, in which currency | the order | the entry |
 //! | so much was given back of it, to whom, in which currency | the order | the entry |
+//! | the same, of what it was paid with by card | the order | the payment's entry |
 //! | this passage of this order is told to its customer | the order's timeline | the notification |
 //! | this deposit made this entry | the deposit | the entry |
 //!
@@ -22,7 +23,8 @@ use crate::books::{Item, Version};
 use crate::ids::Digest;
 use crate::messages::Notification;
 use crate::notices;
-use crate::orders::Order;
+use crate::orders::{Order, PayWith};
+use crate::payments::{PaymentCause, PaymentEntry};
 
 /// 2^18 buckets take 8 MB. Of a hundred million orders and deposits some four hundred share one.
 pub const BUCKETS_BITS: u32 = 18;
@@ -77,6 +79,7 @@ impl Sketch {
     pub fn see(&mut self, item: &Item, version: Version) {
         match item {
             Item::Entry(entry) => self.see_entry(entry),
+            Item::PaymentEntry(entry) => self.see_payment_entry(entry),
             Item::Deposit(deposit) => self.see_deposit(deposit),
             Item::Order(order) => self.see_order(order, version),
             Item::Notification(notification) => self.see_notification(notification),
@@ -91,7 +94,12 @@ impl Sketch {
             | Item::Profile(_)
             | Item::Attempts(_)
             | Item::Endpoint(_)
-            | Item::Delivery(_) => {}
+            | Item::Delivery(_)
+            | Item::Payment(_)
+            | Item::Refund(_)
+            | Item::Stub(_)
+            | Item::Callback(_)
+            | Item::Breaker(_) => {}
         }
     }
 
@@ -134,6 +142,25 @@ impl Sketch {
         self.take(&subject, claim);
     }
 
+    /// What an order is paid with by card stands in its payment.
+    fn see_payment_entry(&mut self, entry: &PaymentEntry) {
+        if !self.until.counts(entry.at) {
+            return;
+        }
+        let moved = i128::from(entry.amount.minor());
+        let (kind, order, moved) = match entry.cause {
+            PaymentCause::Order(order) => ("card charge", order, -moved),
+            PaymentCause::OrderBack(order) => ("card refund", order, moved),
+            PaymentCause::Capture
+            | PaymentCause::Elsewhere
+            | PaymentCause::SetAside(_)
+            | PaymentCause::GivenBack(_)
+            | PaymentCause::Kept(_) => return,
+        };
+        let claim = self.claim(kind).id(order.digest()).id(entry.customer.digest());
+        self.take(&Subject::Order(order), claim.text(entry.currency.code()).number(moved));
+    }
+
     fn see_deposit(&mut self, deposit: &Deposit) {
         if !self.until.counts(deposit.created_at) {
             return;
@@ -152,7 +179,11 @@ impl Sketch {
         let due = order.look_at.filter(|_| !order.state.has_ended()).unwrap_or(NEVER);
         let bucket = self.bucket(&subject);
         bucket.due = bucket.due.min(due);
-        for (kind, moved) in [("charge", self.until.taken(order)), ("refund", self.until.given_back(order))] {
+        let (charge, refund) = match order.pay_with {
+            PayWith::Balance => ("charge", "refund"),
+            PayWith::Card(_) => ("card charge", "card refund"),
+        };
+        for (kind, moved) in [(charge, self.until.taken(order)), (refund, self.until.given_back(order))] {
             if moved != 0 {
                 let claim = self.claim(kind).id(order.id.digest()).id(order.customer.digest());
                 self.add(&subject, claim.text(order.currency.code()).number(moved));

@@ -9,9 +9,10 @@ use super::{Finding, Promise};
 use crate::accounts::{Cause, Deposit, Entry};
 use crate::books::{Item, Key, Version};
 use crate::events::{EventId, Told};
-use crate::ids::{CustomerId, DepositId, OrderId};
+use crate::ids::{CustomerId, DepositId, OrderId, PaymentId};
 use crate::notices;
-use crate::orders::{Order, Resource, Waiting};
+use crate::orders::{Order, PayWith, Resource, Waiting};
+use crate::payments::{PaymentCause, PaymentEntry};
 use crate::{Currency, Timestamp};
 
 /// Far more than a sound order ever has. What is beyond is counted and not held, so that one thing gone wild cannot
@@ -39,6 +40,14 @@ impl Subject {
     pub const fn of(item: &Item) -> Option<Self> {
         match item {
             Item::Entry(Entry { cause: Cause::Order(id) | Cause::Refund(id), .. }) => Some(Self::Order(*id)),
+            Item::PaymentEntry(PaymentEntry { cause, .. }) => match cause {
+                PaymentCause::Order(id) | PaymentCause::OrderBack(id) => Some(Self::Order(*id)),
+                PaymentCause::Capture
+                | PaymentCause::Elsewhere
+                | PaymentCause::SetAside(_)
+                | PaymentCause::GivenBack(_)
+                | PaymentCause::Kept(_) => None,
+            },
             Item::Entry(Entry { cause: Cause::Deposit(id), .. }) => Some(Self::Deposit(*id)),
             Item::Deposit(deposit) => Some(Self::Deposit(deposit.id)),
             Item::Order(order) => Some(Self::Order(order.id)),
@@ -54,7 +63,12 @@ impl Subject {
             | Item::Profile(_)
             | Item::Attempts(_)
             | Item::Endpoint(_)
-            | Item::Delivery(_) => None,
+            | Item::Delivery(_)
+            | Item::Payment(_)
+            | Item::Refund(_)
+            | Item::Stub(_)
+            | Item::Callback(_)
+            | Item::Breaker(_) => None,
         }
     }
 
@@ -78,7 +92,8 @@ impl Until {
 
     /// What the order says was taken for it. The taking happened when it told so.
     pub(super) fn taken(self, order: &Order) -> i128 {
-        let paid = order.timeline.iter().find(|passage| matches!(passage.told, Told::OrderPaid { .. }));
+        let is_payment = |told: &Told| matches!(told, Told::OrderPaid { .. } | Told::OrderPaidByCard);
+        let paid = order.timeline.iter().find(|passage| is_payment(&passage.told));
         let taken = if refund_of(order).is_some() { order.amount } else { order.charged };
         if paid.is_none_or(|paid| self.counts(paid.at)) { i128::from(taken.minor()) } else { 0 }
     }
@@ -91,7 +106,8 @@ impl Until {
 }
 
 fn refund_of(order: &Order) -> Option<Timestamp> {
-    let refunded = order.timeline.iter().find(|passage| matches!(passage.told, Told::OrderRefunded { .. }));
+    let is_refund = |told: &Told| matches!(told, Told::OrderRefunded { .. } | Told::OrderRefundedToCard);
+    let refunded = order.timeline.iter().find(|passage| is_refund(&passage.told));
     refunded.map(|passage| passage.at)
 }
 
@@ -99,6 +115,8 @@ fn refund_of(order: &Order) -> Option<Timestamp> {
 struct Charge {
     customer: CustomerId,
     number: u64,
+    /// By which payment, if it was by card.
+    payment: Option<PaymentId>,
     currency: Currency,
     is_refund: bool,
     moved: i128,
@@ -160,9 +178,25 @@ impl Subjects {
                     let tally = self.orders.entry(id).or_default();
                     let Entry { customer, number, currency, amount, .. } = entry;
                     let is_refund = matches!(entry.cause, Cause::Refund(_));
-                    let charge = Charge { customer, number, currency, is_refund, moved: i128::from(amount.minor()) };
+                    let moved = i128::from(amount.minor());
+                    let charge = Charge { customer, number, payment: None, currency, is_refund, moved };
                     held = keep(&mut tally.charges, &mut tally.beyond, charge);
                 }
+            },
+            Item::PaymentEntry(entry) if until.counts(entry.at) => match entry.cause {
+                PaymentCause::Order(id) | PaymentCause::OrderBack(id) => {
+                    let tally = self.orders.entry(id).or_default();
+                    let PaymentEntry { payment, customer, number, currency, amount, .. } = entry;
+                    let is_refund = matches!(entry.cause, PaymentCause::OrderBack(_));
+                    let moved = i128::from(amount.minor());
+                    let charge = Charge { customer, number, payment: Some(payment), currency, is_refund, moved };
+                    held = keep(&mut tally.charges, &mut tally.beyond, charge);
+                }
+                PaymentCause::Capture
+                | PaymentCause::Elsewhere
+                | PaymentCause::SetAside(_)
+                | PaymentCause::GivenBack(_)
+                | PaymentCause::Kept(_) => held = 0,
             },
             Item::Deposit(deposit) if until.counts(deposit.created_at) => {
                 let tally = self.deposits.entry(deposit.id).or_default();
@@ -198,7 +232,10 @@ impl Subjects {
         match subject {
             Subject::Order(id) => {
                 let Some(tally) = self.orders.get(id) else { return keys };
-                keys.extend(tally.charges.iter().map(|charge| Key::Entry(charge.customer, charge.number)));
+                keys.extend(tally.charges.iter().map(|charge| match charge.payment {
+                    None => Key::Entry(charge.customer, charge.number),
+                    Some(payment) => Key::PaymentEntry(payment, charge.number),
+                }));
                 keys.extend(tally.told.iter().map(|told| Key::Notification(told.customer, told.at, told.event)));
                 let place = |waiting: &Waiting| Key::Waiting(waiting.resource, waiting.placed_at, waiting.order);
                 keys.extend(tally.waiting.iter().map(place));
@@ -308,6 +345,13 @@ impl Judge {
         self.told(order, tally, until, settled);
         if tally.charges.iter().any(|charge| charge.customer != order.customer) {
             self.find(Promise::EveryoneTheirOwn, "another's account paid for it");
+        }
+        let due = match order.pay_with {
+            PayWith::Balance => None,
+            PayWith::Card(_) => Some(PaymentId::of_order(&order.id)),
+        };
+        if tally.charges.iter().any(|charge| charge.payment != due) {
+            self.find(Promise::OneCharge, "it was paid with something else than it was to be");
         }
         if tally.charges.iter().any(|charge| charge.currency != order.currency) {
             self.find(Promise::Conservation, "it was paid in another currency");

@@ -6,22 +6,24 @@
 //! change. It reads no table.
 
 mod deliveries;
+mod payments;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::held::{Held, comes_to, may_wait_for, misstep, waits_for};
-use super::{Finding, Promise};
-use crate::accounts::{Account, Cause, Deposit, Entry, SystemAccount};
+use super::{Finding, Promise, Totals};
+use crate::accounts::{Account, Cause, Deposit, Entry};
 use crate::books::{Change, Item, Kept, Key, Version};
 use crate::events::{Event, EventId, Told};
 use crate::goods::{Receipt, Stock};
-use crate::ids::{OrderId, Sku, SlotId};
+use crate::ids::{OrderId, PaymentId, Sku, SlotId};
 use crate::messages::Notification;
 use crate::notices;
 use crate::orders::{
-    CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, Resource, Step, Waiting, WaitingFor,
+    CancelReason, Delivery, IfLacking, Lack, Move, Order, OrderState, PayWith, Resource, Step, Waiting, WaitingFor,
 };
+use crate::payments::{Payment, PaymentCause, PaymentEntry};
 use crate::profiles::Profile;
 use crate::slots::{ListedSlot, Slot};
 use crate::{Amount, Millis, Timestamp, webhooks};
@@ -58,10 +60,8 @@ pub struct Watch {
     refunds: BTreeMap<OrderId, u32>,
     /// How long an order may wait, if that is known.
     wait: Option<Millis>,
-    /// In minor units: what all customers hold, what came in, what orders were paid with.
-    held: i128,
-    deposited: i128,
-    revenue: i128,
+    /// What all accounts come to.
+    sums: Totals,
 }
 
 /// A commit under judgement: what was there before it, and what it did.
@@ -123,14 +123,10 @@ impl Watch {
         match item {
             Item::Account(account) => {
                 let before = self.get::<Account>(&account.key()).map_or(Amount::ZERO, |before| before.balance);
-                self.held += i128::from(account.balance.minor()) - i128::from(before.minor());
+                self.sums.held += i128::from(account.balance.minor()) - i128::from(before.minor());
             }
             Item::Entry(entry) => {
-                let moved = i128::from(entry.amount.minor());
-                match entry.counter {
-                    SystemAccount::Deposits => self.deposited += moved,
-                    SystemAccount::Revenue => self.revenue -= moved,
-                }
+                self.sums.count(entry.counter, i128::from(entry.amount.minor()));
                 match entry.cause {
                     Cause::Order(order) => *self.charges.entry(order).or_default() += 1,
                     Cause::Refund(order) => *self.refunds.entry(order).or_default() += 1,
@@ -139,6 +135,22 @@ impl Watch {
             }
             Item::Notification(notification) => {
                 self.told.insert(notification.event, notification.key());
+            }
+            Item::Payment(payment) => {
+                let before = self.get::<Payment>(&payment.key()).map_or(Amount::ZERO, |before| before.balance);
+                self.sums.owed += i128::from(payment.balance.minor()) - i128::from(before.minor());
+            }
+            Item::PaymentEntry(entry) => {
+                self.sums.count(entry.counter, i128::from(entry.amount.minor()));
+                match entry.cause {
+                    PaymentCause::Order(order) => *self.charges.entry(order).or_default() += 1,
+                    PaymentCause::OrderBack(order) => *self.refunds.entry(order).or_default() += 1,
+                    PaymentCause::Capture
+                    | PaymentCause::Elsewhere
+                    | PaymentCause::SetAside(_)
+                    | PaymentCause::GivenBack(_)
+                    | PaymentCause::Kept(_) => {}
+                }
             }
             Item::Deposit(_)
             | Item::Order(_)
@@ -152,16 +164,16 @@ impl Watch {
             | Item::Profile(_)
             | Item::Attempts(_)
             | Item::Endpoint(_)
-            | Item::Delivery(_) => {}
+            | Item::Delivery(_)
+            | Item::Refund(_)
+            | Item::Stub(_)
+            | Item::Callback(_)
+            | Item::Breaker(_) => {}
         }
     }
 
     fn judge_sum(&self, findings: &mut Vec<Finding>) {
-        let Self { held, deposited, revenue, .. } = self;
-        if held + revenue - deposited != 0 {
-            let says = format!("customers hold {held} and {revenue} was paid, but {deposited} came in (minor units)");
-            findings.push(finding(Promise::Conservation, "all accounts", says));
-        }
+        findings.extend(self.sums.judge());
     }
 
     /// A waiting item exists exactly while its order says that it is parked there.
@@ -251,6 +263,8 @@ impl Commit<'_> {
                 | Item::Unreadable(_)
                 | Item::Receipt(_)
                 | Item::ListedSlot(_)
+                | Item::PaymentEntry(_)
+                | Item::Callback(_)
         );
         if never_changes && found.is_some() {
             self.find(Promise::Conservation, format!("{key:?}"), "it never changes, and was written again");
@@ -268,6 +282,11 @@ impl Commit<'_> {
             Item::Endpoint(endpoint) => self.judge_endpoint(endpoint),
             Item::Delivery(delivery) => self.judge_delivery(delivery, events),
             Item::Profile(profile) => self.judge_profile(profile),
+            Item::Payment(payment) => self.judge_payment(payment, version, events),
+            Item::PaymentEntry(entry) => self.judge_payment_entry(entry),
+            Item::Refund(refund) => self.judge_refund(refund),
+            Item::Stub(stub) => self.judge_stub(stub),
+            Item::Callback(_) | Item::Breaker(_) => {}
             Item::ListedSlot(_) | Item::Product(_) | Item::Unreadable(_) | Item::Attempts(_) => {}
         }
     }
@@ -479,6 +498,8 @@ impl Commit<'_> {
             .filter(|e| e.cause == Cause::Order(order.id) || e.cause == Cause::Refund(order.id))
             .map(|e| i128::from(e.amount.minor()))
             .sum();
+        let by_card = self.charged_by_card(&subject, order);
+        let charges = if order.pay_with == PayWith::Balance { charges } else { by_card };
         let (was_charged, told_before, first) = match &before {
             None => (Amount::ZERO, &[][..], OrderState::before(&order.plan)),
             Some(before) => (before.charged, &before.timeline[..], before.state),
@@ -517,6 +538,26 @@ impl Commit<'_> {
         self.judge_deadline(&subject, before.as_ref(), order);
         self.judge_parking(&subject, before.as_ref(), order);
         self.judge_ending(&subject, before.as_ref(), order);
+        self.judge_ended(&subject, order);
+    }
+
+    /// What moved between an order and its payment: its amount, once each way, and not for one that is paid otherwise.
+    fn charged_by_card(&mut self, subject: &str, order: &Order) -> i128 {
+        let (taken, back) = (PaymentCause::Order(order.id), PaymentCause::OrderBack(order.id));
+        let moved: Vec<PaymentEntry> =
+            self.put::<PaymentEntry>().filter(|entry| entry.cause == taken || entry.cause == back).cloned().collect();
+        for entry in &moved {
+            let (sign, earlier) =
+                if entry.cause == taken { (-1, &self.watch.charges) } else { (1, &self.watch.refunds) };
+            let is_first = earlier.get(&order.id).is_none()
+                && moved.iter().filter(|other| other.cause == entry.cause).count() == 1;
+            let is_its_own = entry.payment == PaymentId::of_order(&order.id) && order.pay_with != PayWith::Balance;
+            if i128::from(entry.amount.minor()) != sign * i128::from(order.amount.minor()) || !is_first || !is_its_own {
+                let says = format!("its payment moved {} for it, once more or by another", entry.amount.minor());
+                self.find(Promise::OneCharge, subject, says);
+            }
+        }
+        moved.iter().map(|entry| i128::from(entry.amount.minor())).sum()
     }
 
     fn judge_held(&mut self, subject: &str, order: &Order) {
@@ -686,6 +727,9 @@ impl Commit<'_> {
                 self.judge_policy(subject, order, &[Resource::Slot(order.slot())], may);
             }
             (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Requested }, _))) => {}
+            (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::NotCharged }, _))) => {
+                self.judge_uncharged(subject, Key::Payment(PaymentId::of_order(&order.id)));
+            }
             (OrderState::Cancelled, Some((Told::OrderCancelled { reason: CancelReason::Deadline }, at))) => {
                 let until: Option<Timestamp> =
                     before.and_then(|before| before.waiting_for).map(|waiting| waiting.until);

@@ -11,13 +11,20 @@ use domain::accounts::{self, Account, Deposit, MakeDeposit};
 use domain::books::{Books, Change, Draft, Found, Halt, Item, Kept, Key, Version};
 use domain::events::Event;
 use domain::goods::{self, Lines, PutProduct, Receipt, ReceiveStock, Stock};
-use domain::ids::{CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
+use domain::ids::{
+    BodyHash, CallbackId, CustomerId, DepositId, Fingerprint, IdempotencyKey, OrderId, PaymentId, ReceiptId, RefundId,
+    Sku, SlotId,
+};
 use domain::messages::{self, Message, Notification, Work, WorkMessage};
-use domain::orders::{self, Advanced, Goods, IfLacking, Order, PlaceOrder, Resource, Waiting, Wanted};
+use domain::orders::{self, Advanced, Goods, IfLacking, Order, PayWith, PlaceOrder, Resource, Waiting, Wanted};
+use domain::payments::{
+    self, Answer, AskRefund, Begun, Gateway, GatewayKey, GatewayMessage, Limits, MakePayment, Payment, Refund,
+    Reported, ReportedState, TakeCallback, Taken,
+};
 use domain::promises::watch::{Action, Watch};
 use domain::promises::{Audit, Report};
 use domain::slots::{self, PutSlot, Slot};
-use domain::text::ProductName;
+use domain::text::{ProductName, Reference};
 use domain::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
 
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_240_383_000);
@@ -28,6 +35,8 @@ pub(crate) struct Ledger {
     pub(crate) told: Vec<Notification>,
     /// Work that was told of and is not done.
     pub(crate) work: Vec<WorkMessage>,
+    /// Calls to a gateway that were asked for and are not made.
+    pub(crate) calls: Vec<GatewayMessage>,
     pub(crate) now: Timestamp,
     pub(crate) terms: Terms,
     pub(crate) watch: Watch,
@@ -60,6 +69,13 @@ pub(crate) struct Policies {
     pub(crate) if_unavailable: IfLacking,
     pub(crate) if_undeliverable: IfLacking,
     pub(crate) slot: Option<&'static str>,
+    pub(crate) pay_with: PayWith,
+}
+
+/// What a gateway reports of so much money.
+pub(crate) fn reported(state: ReportedState, minor: i64) -> Reported {
+    let (amount, currency) = (Amount::from_minor(minor), Currency::from_code("EUR"));
+    Reported { state, amount, currency, reference: None }
 }
 
 pub(crate) fn action(change: &Change<'_>) -> Action {
@@ -79,6 +95,7 @@ impl Ledger {
             items: BTreeMap::new(),
             told: Vec::new(),
             work: Vec::new(),
+            calls: Vec::new(),
             now: START,
             terms,
             watch: Watch::default().with_wait(Millis::hours(72)),
@@ -141,6 +158,7 @@ impl Ledger {
             match message {
                 Message::Notice(notification) => self.told.push(notification),
                 Message::Work(work) => self.work.push(work),
+                Message::Gateway(message, _) => self.calls.push(message),
                 Message::Public(_) | Message::Webhook(..) => {}
             }
         }
@@ -164,11 +182,23 @@ impl Ledger {
         minor: i64,
         if_unpaid: IfLacking,
     ) -> Result<Outcome<Order>, Refusal> {
+        self.place_paid_with(name, idempotency, minor, if_unpaid, PayWith::Balance)
+    }
+
+    pub(crate) fn place_paid_with(
+        &mut self,
+        name: &str,
+        idempotency: &str,
+        minor: i64,
+        if_unpaid: IfLacking,
+        pay_with: PayWith,
+    ) -> Result<Outcome<Order>, Refusal> {
         let command = PlaceOrder {
             id: OrderId::of(&customer(name), &key(idempotency)),
             customer: customer(name),
             wanted: Wanted::Amount(Amount::from_minor(minor).unwrap()),
             description: None,
+            pay_with,
             if_unpaid,
             fingerprint: Fingerprint::of("POST /orders", &[("amount", minor.to_string())]),
         };
@@ -216,7 +246,7 @@ impl Ledger {
         policies: Policies,
     ) -> Result<Outcome<Order>, Refusal> {
         let fields = [("lines", format!("{lines:?}")), ("policies", format!("{policies:?}"))];
-        let Policies { reserve_first, if_unpaid, if_unavailable, if_undeliverable, slot } = policies;
+        let Policies { reserve_first, if_unpaid, if_unavailable, if_undeliverable, slot, pay_with } = policies;
         let lines = Lines::new(lines.iter().map(|(name, quantity)| (sku(name), *quantity)).collect())?;
         let slot = slot.map(|slot| SlotId::parse(slot).unwrap());
         let command = PlaceOrder {
@@ -224,6 +254,7 @@ impl Ledger {
             customer: customer(name),
             wanted: Wanted::Goods(Goods { lines, slot, reserve_first, if_unavailable, if_undeliverable }),
             description: None,
+            pay_with,
             if_unpaid,
             fingerprint: Fingerprint::of("POST /orders", &fields),
         };
@@ -309,6 +340,104 @@ impl Ledger {
 
     pub(crate) fn pass(&mut self, length: Millis) {
         self.now = self.now.after(length);
+    }
+
+    /// Makes a payment for an order that is kept elsewhere.
+    pub(crate) fn make_payment(
+        &mut self,
+        name: &str,
+        idempotency: &str,
+        minor: i64,
+        gateway: Gateway,
+    ) -> Result<Outcome<Payment>, Refusal> {
+        let command = MakePayment {
+            id: PaymentId::of_request(&customer(name), &key(idempotency)),
+            customer: customer(name),
+            gateway,
+            amount: Amount::from_minor(minor).unwrap(),
+            currency: None,
+            reference: Reference::new(idempotency).unwrap(),
+            fingerprint: Fingerprint::of("POST /payments", &[("amount", minor.to_string())]),
+        };
+        let (now, terms) = (self.now, self.terms.clone());
+        self.decide(|draft| payments::make(draft, &command, now, &terms))
+    }
+
+    pub(crate) fn ask_refund(
+        &mut self,
+        name: &str,
+        idempotency: &str,
+        payment: PaymentId,
+        minor: Option<i64>,
+    ) -> Result<Outcome<Refund>, Refusal> {
+        let command = AskRefund {
+            id: RefundId::of_request(&customer(name), &key(idempotency)),
+            payment,
+            customer: customer(name),
+            amount: minor.map(|minor| Amount::from_minor(minor).unwrap()),
+            fingerprint: Fingerprint::of("POST /payments/{id}/refunds", &[("amount", format!("{minor:?}"))]),
+        };
+        let (now, terms) = (self.now, self.terms.clone());
+        self.decide(|draft| payments::ask_refund(draft, &command, now, &terms))
+    }
+
+    /// Begins the attempt that a message asks for.
+    pub(crate) fn begin_call(&mut self, message: GatewayMessage) -> Begun {
+        let now = self.now;
+        self.decide(|draft| payments::begin(draft, &message, &Limits::default(), 0, now)).unwrap()
+    }
+
+    /// Begins the next attempt, whether or not a message has asked for it.
+    pub(crate) fn begin_next(&mut self, of: GatewayKey) -> Begun {
+        let attempt = self.attempts(of);
+        self.begin_call(GatewayMessage { key: of, attempt })
+    }
+
+    pub(crate) fn attempts(&self, of: GatewayKey) -> u32 {
+        match of {
+            GatewayKey::Charge(id) => self.payment(id).call.attempts,
+            GatewayKey::Refund(id) => self.refund(id).call.attempts,
+        }
+    }
+
+    /// Keeps what became of the last attempt that has begun.
+    pub(crate) fn settle_call(&mut self, of: GatewayKey, answer: &Answer, chance: u64) -> Outcome<()> {
+        let (number, now) = (self.attempts(of), self.now);
+        self.decide(|draft| payments::settle(draft, of, number, answer, chance, now)).unwrap()
+    }
+
+    /// The next attempt, whatever it is, has this answer.
+    pub(crate) fn call(&mut self, of: GatewayKey, answer: &Answer) -> Option<payments::Call> {
+        let called = self.begin_next(of).call();
+        if called.is_some() {
+            self.settle_call(of, answer, 0);
+        }
+        called
+    }
+
+    pub(crate) fn call_back(&mut self, id: &str, body: &str, of: GatewayKey, reported: &Reported) -> Taken {
+        let command = TakeCallback {
+            id: CallbackId::of("plain", id),
+            gateway: Gateway::Plain,
+            body: BodyHash::of(body.as_bytes()),
+            of,
+            reported: reported.clone(),
+        };
+        let now = self.now;
+        self.decide(|draft| payments::take(draft, &command, now)).unwrap()
+    }
+
+    pub(crate) fn look_at(&mut self, of: GatewayKey) -> bool {
+        let now = self.now;
+        self.decide(|draft| payments::look(draft, of, 0, now)).unwrap()
+    }
+
+    pub(crate) fn payment(&self, id: PaymentId) -> Payment {
+        Payment::of_item(&self.items[&Key::Payment(id)].0).unwrap().clone()
+    }
+
+    pub(crate) fn refund(&self, id: RefundId) -> Refund {
+        Refund::of_item(&self.items[&Key::Refund(id)].0).unwrap().clone()
     }
 
     pub(crate) fn order(&self, id: OrderId) -> Order {

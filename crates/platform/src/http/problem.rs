@@ -131,16 +131,33 @@ impl Problem {
             | Refusal::WebhookUrlHasFragment
             | Refusal::WebhookUrlPort
             | Refusal::WebhookUrlNotPublic
-            | Refusal::WebhookSecretMalformed => 422,
+            | Refusal::WebhookSecretMalformed
+            | Refusal::ReferenceLength
+            | Refusal::ReferenceHasControlCharacters
+            | Refusal::ReferenceNamesOrder => 422,
             Refusal::WrongEmailOrPassword => 401,
             Refusal::TooManyAttempts { .. } => 429,
-            Refusal::AccountNotFound | Refusal::OrderNotFound | Refusal::SkuNotFound | Refusal::WebhookNotFound => 404,
+            Refusal::AccountNotFound
+            | Refusal::OrderNotFound
+            | Refusal::SkuNotFound
+            | Refusal::WebhookNotFound
+            | Refusal::PaymentNotFound
+            | Refusal::RefundNotFound => 404,
             Refusal::CapacityBelowBooked { .. }
             | Refusal::TooLateToCancel { .. }
             | Refusal::NotAwaitingDelivery { .. }
             | Refusal::SlotHasRoom
             | Refusal::EmailTaken
-            | Refusal::WebhookSecretNotCurrent => 409,
+            | Refusal::WebhookSecretNotCurrent
+            | Refusal::PaymentNotCaptured { .. }
+            | Refusal::PaymentInReview
+            | Refusal::PaymentNotByCard
+            | Refusal::OrderNotCompleted { .. }
+            | Refusal::RefundTooLarge { .. }
+            | Refusal::TooManyRefunds
+            | Refusal::NotForAnOperator { .. }
+            | Refusal::CapturedAlready
+            | Refusal::RefundIsOwed => 409,
         }
     }
 }
@@ -152,7 +169,10 @@ impl From<Refusal> for Problem {
             _ => None,
         };
         let state = match refusal {
-            Refusal::TooLateToCancel { state } | Refusal::NotAwaitingDelivery { state } => Some(state.name()),
+            Refusal::TooLateToCancel { state }
+            | Refusal::NotAwaitingDelivery { state }
+            | Refusal::OrderNotCompleted { state } => Some(state.name()),
+            Refusal::PaymentNotCaptured { state } | Refusal::NotForAnOperator { state } => Some(state.name()),
             _ => None,
         };
         let (status, detail) = (Self::status_of(&refusal), refusal.to_string());

@@ -18,21 +18,27 @@ use domain::accounts::Cause;
 use domain::attempts::Budget;
 use domain::books::{Found, Item, Key, Version};
 use domain::events::{Event, EventId, Teller, Told};
-use domain::ids::{CustomerId, DepositId, OrderId, ProfileId, ReceiptId, Sku, SlotId, SourceId, UnreadableId};
-use domain::orders::{CancelReason, Resource};
+use domain::ids::{
+    CallbackId, CustomerId, DepositId, Digest, OrderId, PaymentId, ProfileId, ReceiptId, RefundId, Sku, SlotId,
+    SourceId, UnreadableId,
+};
+use domain::orders::{CancelReason, PayWith, Resource};
+use domain::payments::Gateway;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// The newest format that this code writes and reads.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 pub(super) const LOOK_SHARDS: u8 = 16;
 /// Partitions that list what there is of something.
 pub(super) const CATALOGUE: &str = "catalogue";
 pub(super) const SLOTS: &str = "slots";
 /// Of deliveries there are fewer than of orders: only who has an endpoint has any.
 pub(super) const DELIVERY_SHARDS: u8 = 4;
+/// Payments, and what was reported of what is not there, are looked at apart from orders.
+pub(super) const PAYMENT_SHARDS: u8 = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -83,6 +89,11 @@ pub(super) fn address(key: &Key) -> (String, String) {
         Key::Attempts(budget) => attempts(budget),
         Key::Endpoint(customer) => (format!("webhook#{customer}"), "endpoint".to_owned()),
         Key::Delivery(event) => (format!("delivery#{event}"), "delivery".to_owned()),
+        Key::Payment(id) => (payment(id), "payment".to_owned()),
+        Key::PaymentEntry(id, number) => (payment(id), entry(*number)),
+        Key::Refund(id) => twice(format!("refund#{id}")),
+        Key::Callback(id) => twice(format!("callback#{id}")),
+        Key::Breaker(gateway) => (format!("breaker#{}", gateway.name()), "breaker".to_owned()),
     }
 }
 
@@ -112,6 +123,10 @@ pub(super) fn account(customer: &CustomerId) -> String {
     format!("account#{customer}")
 }
 
+pub(super) fn payment(id: &PaymentId) -> String {
+    format!("payment#{id}")
+}
+
 pub(super) fn entry(number: u64) -> String {
     format!("entry#{number:012}")
 }
@@ -135,6 +150,15 @@ pub(super) fn look_shard(shard: u8) -> String {
 /// Deliveries are looked at apart from orders, so that however many there are, no order waits behind them.
 pub(super) fn delivery_shard(shard: u8) -> String {
     format!("delivery#{shard:02}")
+}
+
+pub(super) fn payment_shard(shard: u8) -> String {
+    format!("payment#{shard:02}")
+}
+
+/// Whose payments are listed by the index `by_owner`, apart from their orders.
+pub(super) fn payer(customer: &CustomerId) -> String {
+    format!("payments#{customer}")
 }
 
 pub(super) fn key_attributes(key: &Key) -> Attributes {
@@ -178,6 +202,11 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
         "attempts" => Key::Attempts(parse_attempts(id, sk)?),
         "webhook" => Key::Endpoint(CustomerId::parse(id)?),
         "delivery" => Key::Delivery(EventId::parse(id)?),
+        "payment" if sk == "payment" => Key::Payment(PaymentId::parse(id)?),
+        "payment" => Key::PaymentEntry(PaymentId::parse(id)?, sk.strip_prefix("entry#")?.parse().ok()?),
+        "refund" => Key::Refund(RefundId::parse(id)?),
+        "callback" => Key::Callback(CallbackId::parse(id)?),
+        "breaker" => Key::Breaker(Gateway::parse(id)?),
         _ => return None,
     };
     (address(&key) == (pk.to_owned(), sk.to_owned())).then_some(key)
@@ -185,9 +214,12 @@ pub(super) fn parse_address(pk: &str, sk: &str) -> Option<Key> {
 
 /// The format that an item needs: the first of those that can read it, so that an older release, while a newer one takes
 /// its place, still reads whatever it knows. The second has goods, couriers, refunds, cancels and profiles; the third
-/// endpoints and deliveries.
+/// endpoints and deliveries, the fourth payments and what is paid by them.
 fn format_of(item: &Item) -> u32 {
     let asked_for = Told::OrderCancelled { reason: CancelReason::Requested };
+    if is_of_payments(item) {
+        return 4;
+    }
     if matches!(item, Item::Endpoint(_) | Item::Delivery(_)) {
         return 3;
     }
@@ -204,9 +236,34 @@ fn format_of(item: &Item) -> u32 {
         | Item::Notification(_)
         | Item::Unreadable(_)
         | Item::Endpoint(_)
-        | Item::Delivery(_) => false,
+        | Item::Delivery(_)
+        | Item::Payment(_)
+        | Item::PaymentEntry(_)
+        | Item::Refund(_)
+        | Item::Stub(_)
+        | Item::Callback(_)
+        | Item::Breaker(_) => false,
     };
     if is_of_the_second { 2 } else { 1 }
+}
+
+fn is_of_payments(item: &Item) -> bool {
+    match item {
+        Item::Order(order) => order.pay_with != PayWith::Balance,
+        Item::Payment(_)
+        | Item::PaymentEntry(_)
+        | Item::Refund(_)
+        | Item::Stub(_)
+        | Item::Callback(_)
+        | Item::Breaker(_) => true,
+        _ => false,
+    }
+}
+
+/// The shard in which something of a payment is looked at.
+fn looked_at_with_payments(attributes: &mut Attributes, id: &Digest) {
+    let shard = payment_shard(id.first_byte() % PAYMENT_SHARDS);
+    attributes.insert("look_shard".to_owned(), AttributeValue::S(shard));
 }
 
 /// An item as it is written. Every put replaces or removes the events of the one before.
@@ -248,6 +305,26 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
             }
             attributes
         }
+        Item::Payment(payment) => {
+            let mut attributes = own(payment, &key)?;
+            attributes.insert("owner".to_owned(), AttributeValue::S(payer(&payment.customer)));
+            if payment.look_at.is_some() {
+                looked_at_with_payments(&mut attributes, payment.id.digest());
+            }
+            attributes
+        }
+        Item::PaymentEntry(entry) => own(entry, &key)?,
+        Item::Refund(refund) => own(refund, &key)?,
+        Item::Stub(stub) => {
+            let mut attributes = own(stub, &key)?;
+            attributes.insert("stub".to_owned(), AttributeValue::Bool(true));
+            if stub.look_at.is_some() {
+                looked_at_with_payments(&mut attributes, stub.of.digest());
+            }
+            attributes
+        }
+        Item::Callback(callback) => own(callback, &key)?,
+        Item::Breaker(breaker) => own(breaker, &key)?,
     };
     attributes.extend(key_attributes(&key));
     attributes.insert("version".to_owned(), AttributeValue::N(version.to_string()));
@@ -305,6 +382,12 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         Key::Attempts(_) => Item::Attempts(part(&image, &what)?),
         Key::Endpoint(_) => Item::Endpoint(part(&image, &what)?),
         Key::Delivery(_) => Item::Delivery(part(&image, &what)?),
+        Key::Payment(_) | Key::Refund(_) if is_stub(&image, &what)? => Item::Stub(part(&image, &what)?),
+        Key::Payment(_) => Item::Payment(part(&image, &what)?),
+        Key::PaymentEntry(..) => Item::PaymentEntry(part(&image, &what)?),
+        Key::Refund(_) => Item::Refund(part(&image, &what)?),
+        Key::Callback(_) => Item::Callback(part(&image, &what)?),
+        Key::Breaker(_) => Item::Breaker(part(&image, &what)?),
     };
     // What was checked when it was written is checked again when it is read.
     if item.key() != key {
@@ -314,6 +397,17 @@ pub fn decode(image: impl Into<serde_dynamo::Item>) -> Result<Stored, CodecError
         return Err(CodecError::TellsNothing { pk, sk });
     }
     Ok(Stored { found: Found { item, version }, commit, events })
+}
+
+/// Whether it is only what was reported of what is not there yet.
+fn is_stub(image: &serde_dynamo::Item, what: &str) -> Result<bool, CodecError> {
+    #[derive(Deserialize)]
+    struct Marked {
+        #[serde(default)]
+        stub: bool,
+    }
+
+    part::<Marked>(image, what).map(|marked| marked.stub)
 }
 
 fn part<T: DeserializeOwned>(image: &serde_dynamo::Item, what: &str) -> Result<T, CodecError> {
@@ -326,10 +420,11 @@ mod tests {
     use domain::accounts::{self, MakeDeposit};
     use domain::attempts;
     use domain::books::Kept;
-    use domain::books::{Books, Change};
+    use domain::books::{Books, Change, Draft, Halt};
     use domain::goods::{self, Lines, PutProduct, ReceiveStock};
-    use domain::ids::{Fingerprint, IdempotencyKey, Nonce};
+    use domain::ids::{BodyHash, Fingerprint, IdempotencyKey, Nonce};
     use domain::orders::{self, Goods, IfLacking, PlaceOrder, Wanted};
+    use domain::payments::{self, GatewayKey, Limits, Reported, ReportedState, TakeCallback, Tally, Went};
     use domain::profiles::{self, PasswordHash, SignUp};
     use domain::slots::{self, PutSlot};
     use domain::text::ProductName;
@@ -341,8 +436,8 @@ mod tests {
     /// Every kind of item that a deposit, an order that waits and its notification leave behind, and those of goods and
     /// of signing in.
     fn items() -> Vec<(Item, Vec<Event>)> {
-        let (goods, people, webhooks) = (of_goods(), of_people(), of_webhooks());
-        of_money().into_iter().chain(goods).chain(people).chain(webhooks).collect()
+        let (goods, people, webhooks, payments) = (of_goods(), of_people(), of_webhooks(), of_payments());
+        of_money().into_iter().chain(goods).chain(people).chain(webhooks).chain(payments).collect()
     }
 
     /// A profile, and the attempts at signing up and in, one of them right.
@@ -395,6 +490,7 @@ mod tests {
             customer,
             wanted: Wanted::Goods(Goods { if_undeliverable: IfLacking::Wait, ..goods }),
             description: None,
+            pay_with: PayWith::Balance,
             if_unpaid: IfLacking::Cancel,
             fingerprint,
         };
@@ -446,6 +542,58 @@ mod tests {
         items
     }
 
+    /// An order by card that was cancelled and is charged all the same, with its payment, entry and refund; what is reported
+    /// of a payment and a refund that are not there; the callbacks of that, and a breaker.
+    fn of_payments() -> Vec<(Item, Vec<Event>)> {
+        fn decided<T>(books: &mut Books, decide: impl Fn(&mut Draft<'_>) -> Result<T, Halt>) -> T {
+            loop {
+                match books.decide(&decide) {
+                    Ok(done) => return done,
+                    Err(Halt::Needs(keys)) => keys.into_iter().for_each(|key| books.lay(key, None)),
+                    Err(Halt::Refused(refusal)) => panic!("{refusal}"),
+                }
+            }
+        }
+
+        let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
+        let customer = CustomerId::of("local", "alice");
+        let key = |text: &str| IdempotencyKey::parse(text).unwrap();
+        let now = Timestamp::from_millis(1_795_240_383_007);
+        let amount = Amount::from_minor(150_099).unwrap();
+        let order = PlaceOrder {
+            id: OrderId::of(&customer, &key("by-card")),
+            customer,
+            wanted: Wanted::Amount(amount),
+            description: None,
+            pay_with: PayWith::Card(Gateway::Stripe),
+            if_unpaid: IfLacking::Wait,
+            fingerprint: Fingerprint::of("r", &[]),
+        };
+        let charged = GatewayKey::Charge(PaymentId::of_order(&order.id));
+        let early = GatewayKey::Charge(PaymentId::of_request(&customer, &key("early")));
+        let refund = GatewayKey::Refund(RefundId::of_request(&customer, &key("early")));
+        let mut books = Books::default();
+        decided(&mut books, |draft| orders::place(draft, &order, now, &terms));
+        decided(&mut books, |draft| orders::cancel(draft, order.id, &customer, now));
+        for (id, of) in [("c1", charged), ("c2", early), ("c3", refund)] {
+            let reported = Reported {
+                state: ReportedState::Captured,
+                amount: Some(amount),
+                currency: Some(terms.currency),
+                reference: payments::GatewayRef::new("pi_3MtwBwLkdIwHu7ix28a3tqPa"),
+            };
+            let (id, body) = (CallbackId::of("stripe", id), BodyHash::of(b"{}"));
+            let command = TakeCallback { id, gateway: Gateway::Stripe, body, of, reported };
+            decided(&mut books, |draft| payments::take(draft, &command, now));
+        }
+        let heard = |draft: &mut Draft<'_>| {
+            let tally = Tally { successes: 3 };
+            payments::heard(draft, Gateway::Stripe, charged, Went::Badly, tally, &Limits::default(), now)
+        };
+        assert!(decided(&mut books, heard));
+        puts(&books)
+    }
+
     fn of_money() -> Vec<(Item, Vec<Event>)> {
         let terms = Terms { currency: Currency::from_code("EUR").unwrap(), wait: Millis::hours(72) };
         let customer = CustomerId::of("local", "alice");
@@ -459,6 +607,7 @@ mod tests {
             customer,
             wanted: Wanted::Amount(amount),
             description: Some(domain::text::Description::new("tea for two 🫖").unwrap()),
+            pay_with: PayWith::Balance,
             if_unpaid: IfLacking::Wait,
             fingerprint,
         };
@@ -493,7 +642,8 @@ mod tests {
         // Of goods: account, entries, deposit, order, place, slot and its listing; product, stock and receipt of each.
         // Of people: a profile, and four budgets.
         // Of webhooks: the endpoint, a notification and its delivery on its way, and once more when it is over.
-        assert_eq!(items.len(), 7 + 8 + 6 + 5 + 4, "{items:#?}");
+        // Of payments: order, payment, entry and refund, two reports that are early, three callbacks and a breaker.
+        assert_eq!(items.len(), 7 + 8 + 6 + 5 + 4 + 10, "{items:#?}");
         for (item, events) in items {
             let stored = decode(encode(&item, 3, "c", &events).unwrap()).unwrap();
             assert_eq!((stored.found.item, stored.found.version, stored.events), (item, 3, events));
@@ -565,6 +715,9 @@ mod tests {
         for (item, _) in of_webhooks() {
             let is_old = matches!(&item, Item::Notification(_));
             assert_eq!(format(&item), if is_old { "1" } else { "3" }, "{item:?}");
+        }
+        for (item, _) in of_payments() {
+            assert_eq!(format(&item), "4", "{item:?}");
         }
         let of_money = of_money();
         let place = of_money.iter().position(|(item, _)| matches!(item, Item::Order(_))).unwrap();

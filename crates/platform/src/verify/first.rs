@@ -9,7 +9,8 @@ use domain::events::EventId;
 use domain::ids::CustomerId;
 use domain::orders::{Order, Resource, Waiting};
 use domain::promises::{
-    AccountRun, Finding, Late, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles, judge_delivery,
+    AccountRun, Finding, Late, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles,
+    judge_delivery, judge_payment_alone,
 };
 use domain::webhooks::Delivery;
 
@@ -136,7 +137,13 @@ impl Pass<'_> {
             | Item::ListedSlot(_)
             | Item::Profile(_)
             | Item::Attempts(_)
-            | Item::Endpoint(_) => {}
+            | Item::Endpoint(_)
+            | Item::PaymentEntry(_)
+            | Item::Refund(_)
+            | Item::Stub(_)
+            | Item::Callback(_)
+            | Item::Breaker(_) => {}
+            Item::Payment(payment) => self.findings.take(judge_payment_alone(&payment)),
             Item::Delivery(delivery) => {
                 self.late.see(&delivery);
                 self.deliveries.push(delivery);

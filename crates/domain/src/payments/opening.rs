@@ -1,0 +1,174 @@
+//! Where payments come from: an order of ours that is paid by card, whoever asks for one for an order that is kept
+//! elsewhere, and an inventory event. Each opens one payment, over what a gateway may have reported of it before.
+
+use super::call::Calling;
+use super::gateway::Gateway;
+use super::{Doubt, Origin, Payment, PaymentState, Stub};
+use crate::accounts::{self, RENDERER};
+use crate::books::{Draft, Halt, Key};
+use crate::events::Told;
+use crate::ids::{CustomerId, Fingerprint, IdempotencyKey, PaymentId};
+use crate::orders::Order;
+use crate::text::Reference;
+use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
+
+/// What a request for a payment asks for.
+#[derive(Clone, Debug)]
+pub struct MakePayment {
+    pub id: PaymentId,
+    pub customer: CustomerId,
+    pub gateway: Gateway,
+    pub amount: Amount,
+    pub currency: Option<Currency>,
+    pub reference: Reference,
+    pub fingerprint: Fingerprint,
+}
+
+impl MakePayment {
+    pub fn needs(&self) -> [Key; 1] {
+        [Key::Payment(self.id)]
+    }
+}
+
+/// That an order which is kept elsewhere is complete, as an inventory event tells it.
+#[derive(Clone, Debug)]
+pub struct InventoryEvent {
+    pub key: IdempotencyKey,
+    /// The order's own name for itself.
+    pub order: Reference,
+    pub amount: Option<Amount>,
+    pub currency: Option<Currency>,
+    /// Whose payment it is.
+    pub customer: CustomerId,
+    pub fingerprint: Fingerprint,
+}
+
+impl InventoryEvent {
+    pub fn needs(&self) -> [Key; 1] {
+        [Key::Payment(PaymentId::of_event(&self.key))]
+    }
+}
+
+/// Makes a payment for an order that is kept elsewhere, once for each key. An order of ours is paid by its own alone.
+pub fn make(
+    draft: &mut Draft<'_>,
+    command: &MakePayment,
+    now: Timestamp,
+    terms: &Terms,
+) -> Result<Outcome<Payment>, Halt> {
+    if let Some(made) = draft.get::<Payment>(Key::Payment(command.id))? {
+        return accounts::replay(made.fingerprint == command.fingerprint, made);
+    }
+    let currency = accounts::currency_of(command.currency, terms)?;
+    if command.amount.is_zero() {
+        return Err(Refusal::AmountNotPositive.into());
+    }
+    if command.reference.names_an_order() {
+        return Err(Refusal::ReferenceNamesOrder.into());
+    }
+    let payment = Payment {
+        gateway: Some(command.gateway),
+        reference: Some(command.reference.clone()),
+        deadline: Some(now.after(terms.wait)),
+        ..bare(command.id, command.customer, Origin::Request, (command.amount, currency), command.fingerprint, now)
+    };
+    Ok(Outcome::Done(open(draft, payment, now)?))
+}
+
+/// Opens the payment of an order of ours. Whether it is paid by what a gateway reported before is for the order to see.
+pub(crate) fn open_for_order(
+    draft: &mut Draft<'_>,
+    order: &Order,
+    gateway: Gateway,
+    now: Timestamp,
+    terms: &Terms,
+) -> Result<(), Halt> {
+    let (id, money) = (PaymentId::of_order(&order.id), (order.amount, order.currency));
+    let payment = Payment {
+        gateway: Some(gateway),
+        deadline: Some(now.after(terms.wait)),
+        ..bare(id, order.customer, Origin::Order(order.id), money, order.fingerprint, now)
+    };
+    open(draft, payment, now).map(drop)
+}
+
+/// Makes the payment that an inventory event tells of, once for each key; an operator completes or fails it. One that
+/// calls itself by the id of an order here goes to review.
+pub fn of_event(
+    draft: &mut Draft<'_>,
+    event: &InventoryEvent,
+    now: Timestamp,
+    terms: &Terms,
+) -> Result<Outcome<Payment>, Halt> {
+    let id = PaymentId::of_event(&event.key);
+    if let Some(made) = draft.get::<Payment>(Key::Payment(id))? {
+        return accounts::replay(made.fingerprint == event.fingerprint, made);
+    }
+    let currency = accounts::currency_of(event.currency, terms)?;
+    let money = (event.amount.unwrap_or_default(), currency);
+    let payment = Payment {
+        reference: Some(event.order.clone()),
+        state: PaymentState::Created,
+        ..bare(id, event.customer, Origin::Event, money, event.fingerprint, now)
+    };
+    let mut payment = open(draft, payment, now)?;
+    if event.order.names_an_order() {
+        payment.doubt(draft, Doubt::NamesOrder, now)?;
+    }
+    Ok(Outcome::Done(payment))
+}
+
+fn bare(
+    id: PaymentId,
+    customer: CustomerId,
+    origin: Origin,
+    (amount, currency): (Amount, Currency),
+    fingerprint: Fingerprint,
+    now: Timestamp,
+) -> Payment {
+    Payment {
+        id,
+        customer,
+        origin,
+        gateway: None,
+        amount,
+        currency,
+        reference: None,
+        created_at: now,
+        deadline: None,
+        fingerprint,
+        renderer: RENDERER,
+        state: PaymentState::Pending,
+        withdrawn: false,
+        call: Calling::default(),
+        gateway_ref: None,
+        captured: None,
+        refunded: Amount::ZERO,
+        going_back: Amount::ZERO,
+        open_refunds: Vec::new(),
+        balance: Amount::ZERO,
+        entries: 0,
+        doubts: Vec::new(),
+        look_at: None,
+        timeline: Vec::new(),
+    }
+}
+
+/// Writes a payment over what was reported of it before, which it takes in.
+fn open(draft: &mut Draft<'_>, mut payment: Payment, now: Timestamp) -> Result<Payment, Halt> {
+    let early = draft.get::<Stub>(payment.key())?;
+    let state = payment.state;
+    payment.pass(draft, Told::PaymentBecame { state }, now)?;
+    for reported in early.iter().flat_map(|stub| &stub.reports) {
+        if payment.gateway == early.as_ref().map(|stub| stub.gateway) {
+            payment.report(draft, reported, now)?;
+        } else {
+            payment.doubt(draft, Doubt::OtherGateway, now)?;
+        }
+    }
+    if payment.gateway.is_some() && payment.state == PaymentState::Pending {
+        payment.due(draft, (payment.gateway_key(), 0), Millis(0), now)?;
+    }
+    payment.keep(draft, now)?;
+    Ok(payment)
+}
