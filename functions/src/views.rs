@@ -9,7 +9,7 @@ use domain::events::Told;
 use domain::messages::Notification;
 use domain::orders::{CancelReason, IfLacking, Lack, Order, OrderState, Passage, Step, WaitingFor, What};
 use domain::profiles::Profile;
-use domain::{Amount, Millis, planted};
+use domain::{Amount, Millis, planted, told_of_no_order};
 use serde::Serialize;
 
 /// An order as it was answered when it was placed.
@@ -213,22 +213,7 @@ fn passed(order: &Order, passage: &Passage) -> Option<PassageView> {
             ("refunded", format!("given back to the balance, which was {} afterwards", decimal(*balance)))
         }
         Told::OrderCancelled { reason } => ("cancelled", cancelled_because(*reason).to_owned()),
-        Told::AccountOpened
-        | Told::MoneyDeposited { .. }
-        | Told::MoneyAvailable
-        | Told::StockReceived { .. }
-        | Told::StockAvailable
-        | Told::SlotAvailable
-        | Told::DeliveryDue { .. }
-        | Told::GatewayDue { .. }
-        | Told::PaymentBecame { .. }
-        | Told::MoneyCaptured { .. }
-        | Told::PaymentDoubted { .. }
-        | Told::OperatorDue
-        | Told::RefundBegun { .. }
-        | Told::RefundEnded { .. }
-        | Told::ReportOrphaned
-        | Told::BreakerBecame { .. } => return None,
+        told_of_no_order!() => return None,
     };
     Some(PassageView { at: passage.at.to_string(), transition, cause, event: passage.event(&order.id).to_string() })
 }

@@ -19,6 +19,30 @@ pub struct Event {
     pub told: Told,
 }
 
+/// Everything that is told and is not told of an order, as a pattern: so a match over what orders tell names the rest in
+/// a word, and still has to be looked at again when something new is told.
+#[macro_export]
+macro_rules! told_of_no_order {
+    () => {
+        $crate::events::Told::AccountOpened
+            | $crate::events::Told::MoneyDeposited { .. }
+            | $crate::events::Told::MoneyAvailable
+            | $crate::events::Told::StockReceived { .. }
+            | $crate::events::Told::StockAvailable
+            | $crate::events::Told::SlotAvailable
+            | $crate::events::Told::DeliveryDue { .. }
+            | $crate::events::Told::GatewayDue { .. }
+            | $crate::events::Told::PaymentBecame { .. }
+            | $crate::events::Told::MoneyCaptured { .. }
+            | $crate::events::Told::PaymentDoubted { .. }
+            | $crate::events::Told::OperatorDue
+            | $crate::events::Told::RefundBegun { .. }
+            | $crate::events::Told::RefundEnded { .. }
+            | $crate::events::Told::ReportOrphaned
+            | $crate::events::Told::BreakerBecame { .. }
+    };
+}
+
 /// What happened. Only what cannot be read off the item that carries it is in here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "told", rename_all = "snake_case")]

@@ -11,7 +11,7 @@ use crate::orders::{self, CancelReason, Lack, Order, Resource};
 use crate::payments::{BreakerPhase, Doubt, Gateway, GatewayKey, GatewayMessage, Origin, Payment, PaymentState};
 use crate::text::Reference;
 use crate::webhooks::WebhookMessage;
-use crate::{Amount, Currency, Outcome, Timestamp, planted};
+use crate::{Amount, Currency, Outcome, Timestamp, planted, told_of_no_order};
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -367,22 +367,7 @@ fn order_messages(order: &Order, id: EventId, event: &Event, messages: &mut Vec<
             reason = Some(*why);
             "order.cancelled"
         }
-        Told::AccountOpened
-        | Told::MoneyDeposited { .. }
-        | Told::MoneyAvailable
-        | Told::StockReceived { .. }
-        | Told::StockAvailable
-        | Told::SlotAvailable
-        | Told::DeliveryDue { .. }
-        | Told::GatewayDue { .. }
-        | Told::PaymentBecame { .. }
-        | Told::MoneyCaptured { .. }
-        | Told::PaymentDoubted { .. }
-        | Told::OperatorDue
-        | Told::RefundBegun { .. }
-        | Told::RefundEnded { .. }
-        | Told::ReportOrphaned
-        | Told::BreakerBecame { .. } => return,
+        told_of_no_order!() => return,
     };
     if let Some((transition, text)) = notices::words(order, &event.told) {
         messages.push(Message::Notice(Notification {

@@ -1,8 +1,8 @@
 //! The words in which people are told what became of their orders.
 
-use crate::Amount;
 use crate::events::Told;
 use crate::orders::{CancelReason, Lack, Order, Step};
+use crate::{Amount, told_of_no_order};
 
 /// Whether there are words for it.
 pub const fn is_told(told: &Told) -> bool {
@@ -24,22 +24,7 @@ pub const fn is_told(told: &Told) -> bool {
         | Told::OrderBooked
         | Told::OrderAccepted { .. }
         | Told::OrderReleased
-        | Told::AccountOpened
-        | Told::MoneyDeposited { .. }
-        | Told::MoneyAvailable
-        | Told::StockReceived { .. }
-        | Told::StockAvailable
-        | Told::SlotAvailable
-        | Told::DeliveryDue { .. }
-        | Told::GatewayDue { .. }
-        | Told::PaymentBecame { .. }
-        | Told::MoneyCaptured { .. }
-        | Told::PaymentDoubted { .. }
-        | Told::OperatorDue
-        | Told::RefundBegun { .. }
-        | Told::RefundEnded { .. }
-        | Told::ReportOrphaned
-        | Told::BreakerBecame { .. } => false,
+        | told_of_no_order!() => false,
     }
 }
 
@@ -84,22 +69,7 @@ pub fn words(order: &Order, told: &Told) -> Option<(&'static str, String)> {
         | Told::OrderBooked
         | Told::OrderAccepted { .. }
         | Told::OrderReleased
-        | Told::AccountOpened
-        | Told::MoneyDeposited { .. }
-        | Told::MoneyAvailable
-        | Told::StockReceived { .. }
-        | Told::StockAvailable
-        | Told::SlotAvailable
-        | Told::DeliveryDue { .. }
-        | Told::GatewayDue { .. }
-        | Told::PaymentBecame { .. }
-        | Told::MoneyCaptured { .. }
-        | Told::PaymentDoubted { .. }
-        | Told::OperatorDue
-        | Told::RefundBegun { .. }
-        | Told::RefundEnded { .. }
-        | Told::ReportOrphaned
-        | Told::BreakerBecame { .. } => return None,
+        | told_of_no_order!() => return None,
     };
     Some((transition, words))
 }

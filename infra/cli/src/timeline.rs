@@ -7,6 +7,7 @@ use domain::events::Told;
 use domain::ids::OrderId;
 use domain::orders::awaited::{self, Around};
 use domain::orders::{CancelReason, Lack, Order, Passage, WaitingFor, What};
+use domain::told_of_no_order;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -153,22 +154,7 @@ fn words(order: &Order, told: &Told) -> (&'static str, String) {
         Told::OrderReleased => ("released", "its goods were put back into the stock".to_owned()),
         Told::OrderRefunded { balance } => ("refunded", format!("to the balance, which is {} then", money(*balance))),
         Told::OrderCancelled { reason } => ("cancelled", cancelled(*reason).to_owned()),
-        Told::AccountOpened
-        | Told::MoneyDeposited { .. }
-        | Told::MoneyAvailable
-        | Told::StockReceived { .. }
-        | Told::StockAvailable
-        | Told::SlotAvailable
-        | Told::DeliveryDue { .. }
-        | Told::GatewayDue { .. }
-        | Told::PaymentBecame { .. }
-        | Told::MoneyCaptured { .. }
-        | Told::PaymentDoubted { .. }
-        | Told::OperatorDue
-        | Told::RefundBegun { .. }
-        | Told::RefundEnded { .. }
-        | Told::ReportOrphaned
-        | Told::BreakerBecame { .. } => ("other", "not told of an order".to_owned()),
+        told_of_no_order!() => ("other", "not told of an order".to_owned()),
     }
 }
 
