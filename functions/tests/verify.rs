@@ -10,23 +10,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use domain::books::{Draft, Halt};
-use domain::goods::{self, Lines, PutProduct, ReceiveStock};
-use domain::ids::{CustomerId, Fingerprint, IdempotencyKey, OrderId, ReceiptId, Sku, SlotId};
-use domain::orders::{self, Goods, IfLacking, PayWith, PlaceOrder, Wanted};
 use domain::promises::{Promise, Report};
-use domain::slots::{self, PutSlot};
-use domain::text::ProductName;
 use domain::webhooks::{Answer, Reach};
-use domain::{Amount, Millis, Refusal, Timestamp};
+use domain::{Millis, Refusal, Timestamp};
 use futures_util::FutureExt as _;
 use local_system::System;
-use platform::Clock;
 use platform::outside::{Call, Outside, Post};
 use platform::runtime::BoxFuture;
-use platform::store::Needs;
 use platform::verify::{Now, Plan, Progress, Reading, audit, verify};
+use platform::{Clock, Failure};
 use serde_json::{Value, json};
+use support::shop::{Shop, Wishes};
 use support::{START_MS, system_with, user};
 
 /// Broken states that are compared.
@@ -62,65 +56,17 @@ async fn items(system: &System) -> Vec<Value> {
     answer["Items"].as_array().unwrap().clone()
 }
 
-async fn decide<T>(system: &System, decide: impl Fn(&mut Draft<'_>, Timestamp) -> Result<T, Halt>) -> T {
-    let store = &system.app().store;
-    store.decide(Needs::default(), |books, now| books.decide(|draft| decide(draft, now))).await.unwrap()
-}
-
-fn idempotency(text: &str) -> IdempotencyKey {
-    IdempotencyKey::parse(text).unwrap()
-}
-
-async fn receive(system: &System, key: &str, name: &str, quantity: u32) {
-    let (keeper, sku) = (CustomerId::of("a test", "keeper"), Sku::parse(name).unwrap());
-    let (id, fingerprint) = (ReceiptId::of(&keeper, &idempotency(key)), Fingerprint::of("a test", &[]));
-    let receipt = ReceiveStock { id, sku, quantity, keeper, fingerprint };
-    decide(system, |draft, now| goods::receive(draft, &receipt, now)).await;
-}
-
-async fn customer(system: &System, name: &str) -> CustomerId {
-    let id = user(system, name).get("/account").await.expect(200).get("id");
-    CustomerId::parse(&id).unwrap()
-}
-
-/// An order of one piece.
-async fn order(system: &System, customer: CustomerId, key: &str, name: &str, reserve_first: bool) -> OrderId {
-    let wanted = Wanted::Goods(Goods {
-        lines: Lines::new(vec![(Sku::parse(name).unwrap(), 1)]).unwrap(),
-        slot: None,
-        reserve_first,
-        if_unavailable: IfLacking::Wait,
-        if_undeliverable: IfLacking::Wait,
-    });
-    let (id, fingerprint) = (OrderId::of(&customer, &idempotency(key)), Fingerprint::of("a test", &[]));
-    let order = PlaceOrder {
-        id,
-        customer,
-        wanted,
-        description: None,
-        pay_with: PayWith::Balance,
-        if_unpaid: IfLacking::Wait,
-        fingerprint,
-    };
-    let terms = &system.app().config.terms;
-    decide(system, |draft, now| orders::place(draft, &order, now, terms)).await;
-    id
-}
-
 /// Goods that were sold, that wait for stock and for a courier, and that were given back.
 async fn sold_in(system: &System) {
-    let terms = &system.app().config.terms;
+    let shop = Shop(system);
     for name in ["tea", "pot", "cup"] {
-        let (sku, price) = (Sku::parse(name).unwrap(), Amount::from_minor(100).unwrap());
-        let product = PutProduct { sku, name: ProductName::new("good").unwrap(), price };
-        decide(system, |draft, _| goods::put_product(draft, &product, terms)).await;
+        shop.product(name, 100).await;
     }
-    receive(system, "r1", "tea", 2).await;
-    receive(system, "r2", "tea", 3).await;
-    receive(system, "r3", "cup", 1).await;
+    shop.receive("r1", "tea", 2).await;
+    shop.receive("r2", "tea", 3).await;
+    shop.receive("r3", "cup", 1).await;
     for name in ["standard", "noon"] {
-        let slot = PutSlot { id: SlotId::parse(name).unwrap(), capacity: 2, from: None, to: None };
-        decide(system, |draft, now| slots::put(draft, &slot, now)).await;
+        shop.slot(name, 2, None).await;
     }
     for (name, key, sku) in [
         ("alice", "sold", "tea"),
@@ -129,11 +75,11 @@ async fn sold_in(system: &System) {
         ("alice", "short", "pot"),
         ("bob", "back", "tea"),
     ] {
-        let customer = customer(system, name).await;
-        let id = order(system, customer, key, sku, name == "carol").await;
+        let wishes = Wishes { reserve_first: name == "carol", ..Wishes::default() };
+        let id = shop.order(name, key, &[(sku, 1)], wishes).await;
         system.settled().await;
         if key == "back" {
-            decide(system, |draft, now| orders::cancel(draft, id, &customer, now)).await;
+            shop.cancel(name, id).await.unwrap();
         }
     }
 }
@@ -402,7 +348,7 @@ async fn a_flood_of_findings_is_cut_and_said_to_be() {
 /// Goes on with deposits, orders, receipts, room and cancels of several customers until it is told to stop.
 async fn traffic(system: &System, seed: u64, stop: &Mutex<bool>) {
     let mut chance = fastrand::Rng::with_seed(seed);
-    let (mut placed, mut capacity) = (Vec::new(), 2);
+    let (shop, mut placed, mut capacity) = (Shop(system), Vec::new(), 2);
     for number in 0..50 {
         if *stop.lock().unwrap() {
             return;
@@ -411,23 +357,19 @@ async fn traffic(system: &System, seed: u64, stop: &Mutex<bool>) {
         match chance.u8(..10) {
             0 | 1 => _ = user.deposit(&key, "9.50").await.expect(201),
             2 => _ = user.order_or_cancel(&key, "12").await.expect(201),
-            3 => receive(system, &key, "tea", chance.u32(1..3)).await,
+            3 => shop.receive(&key, "tea", chance.u32(1..3)).await,
             4 => {
                 capacity += 1;
-                let slot = PutSlot { id: SlotId::standard(), capacity, from: None, to: None };
-                decide(system, |draft, now| slots::put(draft, &slot, now)).await;
+                shop.slot("standard", capacity, None).await;
             }
             5 if !placed.is_empty() => {
                 let (id, customer) = placed.swap_remove(chance.usize(..placed.len()));
-                let cancelled = |draft: &mut Draft<'_>, now| match orders::cancel(draft, id, &customer, now) {
-                    Err(Halt::Refused(Refusal::TooLateToCancel { .. })) => Ok(()),
-                    cancelled => cancelled.map(drop),
-                };
-                decide(system, cancelled).await;
+                let cancelled = shop.cancel(customer, id).await;
+                assert!(matches!(cancelled, Ok(_) | Err(Failure::Refused(Refusal::TooLateToCancel { .. }))));
             }
             6 | 7 => {
-                let customer = customer(system, user.name).await;
-                placed.push((order(system, customer, &key, "tea", chance.bool()).await, customer));
+                let wishes = Wishes { reserve_first: chance.bool(), ..Wishes::default() };
+                placed.push((shop.order(user.name, &key, &[("tea", 1)], wishes).await, user.name));
             }
             _ => _ = user.order(&key, &chance.u32(1..15).to_string()).await.expect(201),
         }
