@@ -34,6 +34,7 @@ mod rotate_webhook_secret;
 mod sign_in;
 mod sign_up;
 mod sweep;
+mod take_inventory;
 mod views;
 mod webhooks;
 mod work;
@@ -87,6 +88,7 @@ functions! {
     "advance-orders" => event advance_orders;
     "notify" => event notify;
     "deliver-webhook" => event deliver_webhook;
+    "take-inventory" => event take_inventory;
     "sweep" => event sweep;
     "recover" => event recover;
 }

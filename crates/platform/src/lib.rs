@@ -10,6 +10,7 @@ pub mod callbacks;
 pub mod chance;
 pub mod config;
 pub mod http;
+pub mod inventory;
 pub mod logs;
 pub mod outbox;
 pub mod outside;
