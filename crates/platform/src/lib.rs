@@ -16,6 +16,7 @@ pub mod outbox;
 pub mod outside;
 pub mod passwords;
 pub mod queue;
+pub mod reports;
 pub mod runtime;
 pub mod store;
 pub mod stream;

@@ -178,6 +178,25 @@ pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl Fn
     Ok(report)
 }
 
+/// Hands over every item, within a bound of memory and of what the plan takes of the table's capacity, in any order.
+pub async fn each(
+    table: &Table,
+    plan: &Plan,
+    mut see: impl FnMut(&Item),
+    mut progress: impl FnMut(u64),
+) -> Result<(), Failure> {
+    let mut pages = pages::Pages::new(table, plan);
+    let mut items = 0;
+    while let Some((_, page)) = pages.next().await? {
+        items += page.items.len() as u64;
+        for stored in page.items {
+            see(&stored?.found.item);
+        }
+        progress(items);
+    }
+    Ok(())
+}
+
 /// The same for the same items as the same tries wrote them, and for no others.
 pub async fn fingerprint(table: &Table) -> Result<Digest, ReadError> {
     let mut seen = Vec::new();

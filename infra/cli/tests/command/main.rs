@@ -9,6 +9,7 @@ mod invoking;
 mod killing;
 mod looking;
 mod planted;
+mod reconciling;
 mod serving;
 mod simulating;
 mod support;
