@@ -4,6 +4,7 @@
 mod accept_delivery;
 mod advance_orders;
 mod authorize;
+mod call_gateway;
 mod cancel_order;
 mod credentials;
 mod delete_webhook;
@@ -105,6 +106,7 @@ functions! {
     "advance-orders" => event advance_orders;
     "notify" => event notify;
     "deliver-webhook" => event deliver_webhook;
+    "call-gateway" => event call_gateway;
     "sweep" => event sweep;
     "recover" => event recover;
 }

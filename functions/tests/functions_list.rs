@@ -56,10 +56,12 @@ const CASES: &[Case] = &[
     after(&["put-product", "receive-stock", "deposit"], "advance-orders.goods", Answer(NONE_FAILED)),
     alone("notify", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "deliver-webhook", Answer(NONE_FAILED)),
+    alone("call-gateway", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
     alone("recover.dead-notifications", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "recover.dead-webhooks", Answer(NONE_FAILED)),
+    alone("recover.dead-calls", Answer(NONE_FAILED)),
     alone("recover.failed-record", Answer(r#"{"taken_up":0}"#)),
     alone("recover.every-hour", Answer(r#"{"taken_up":0}"#)),
     // What others need before them.
@@ -168,6 +170,7 @@ const CASES: &[Case] = &[
     alone("advance-orders.unknown-order", Answer(NONE_FAILED)),
     alone("notify.malformed-message", Answer(NONE_FAILED)),
     alone("deliver-webhook.malformed-message", Answer(NONE_FAILED)),
+    alone("call-gateway.malformed-message", Answer(NONE_FAILED)),
     alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
     alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
     alone("relay.unreadable-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007005"}]}"#)),
@@ -194,6 +197,7 @@ const KEPT_FOR_A_PERSON: &[&str] = &[
     "advance-orders.malformed-message",
     "notify.malformed-message",
     "deliver-webhook.malformed-message",
+    "call-gateway.malformed-message",
     "recover.dead-notifications.malformed-message",
 ];
 
@@ -712,6 +716,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("RotateWebhookSecret", "rotate-webhook-secret"),
         ("Notify", "notify"),
         ("DeliverWebhook", "deliver-webhook"),
+        ("CallGateway", "call-gateway"),
         ("Sweep", "sweep"),
         ("DeleteWebhook", "delete-webhook"),
         ("GetAccount", "get-account"),
@@ -739,6 +744,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("Recover", "recover.dead-updates"),
         ("Recover", "recover.dead-notifications"),
         ("Recover", "recover.dead-webhooks"),
+        ("Recover", "recover.dead-calls"),
         ("Recover", "recover.every-hour"),
         ("Authorize", "authorize"),
     ] {

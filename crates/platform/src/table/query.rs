@@ -10,6 +10,7 @@ use domain::goods::Product;
 use domain::ids::{CustomerId, OrderId, PaymentId};
 use domain::messages::{Cursor, Notification};
 use domain::orders::Resource;
+use domain::payments::GatewayKey;
 use domain::slots::ListedSlot;
 use domain::{Timestamp, planted};
 
@@ -231,6 +232,12 @@ impl Table {
         due.iter().map(|image| Ok(delivery_of(image)?)).collect()
     }
 
+    /// Which payments are, and what was reported of payments and refunds that are not there.
+    pub async fn due_payments(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<GatewayKey>, ReadError> {
+        let due = self.due_in(&codec::payment_shard(shard), now, limit).await?;
+        due.iter().map(|image| Ok(payment_of(image)?)).collect()
+    }
+
     async fn due_in(&self, shard: &str, now: Timestamp, limit: i32) -> Result<Vec<Attributes>, ReadError> {
         let answer = self
             .client
@@ -249,6 +256,7 @@ impl Table {
 
     pub const LOOK_SHARDS: u8 = codec::LOOK_SHARDS;
     pub const DELIVERY_SHARDS: u8 = codec::DELIVERY_SHARDS;
+    pub const PAYMENT_SHARDS: u8 = codec::PAYMENT_SHARDS;
 
     /// Everything of one segment, page by page, for `verify` alone.
     pub(crate) async fn scan(&self, part: Segment, limit: i32, from: Option<Attributes>) -> Result<Scanned, ReadError> {
@@ -336,6 +344,15 @@ fn delivery_of(image: &Attributes) -> Result<EventId, CodecError> {
     let (pk, sk) = key_of(image);
     match parse_address(&pk, &sk) {
         Some(Key::Delivery(event)) => Ok(event),
+        _ => Err(CodecError::Address { pk, sk }),
+    }
+}
+
+fn payment_of(image: &Attributes) -> Result<GatewayKey, CodecError> {
+    let (pk, sk) = key_of(image);
+    match parse_address(&pk, &sk) {
+        Some(Key::Payment(id)) => Ok(GatewayKey::Charge(id)),
+        Some(Key::Refund(id)) => Ok(GatewayKey::Refund(id)),
         _ => Err(CodecError::Address { pk, sk }),
     }
 }
