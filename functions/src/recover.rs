@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use domain::books::Key;
 use domain::messages::{Notification, Work, WorkMessage};
+use domain::payments::GatewayMessage;
 use domain::planted;
 use domain::webhooks::WebhookMessage;
 use platform::bucket::Bucket;
@@ -51,6 +52,10 @@ async fn take_up(app: &App, delivery: &Delivery, invocation: Invocation) -> Resu
     if let Ok(message) = serde_json::from_str::<WebhookMessage>(&delivery.body) {
         // It has its own time at which it is sent again; if that has come, then now.
         return work::look_at_delivery(app, message.webhook).await;
+    }
+    if let Ok(message) = serde_json::from_str::<GatewayMessage>(&delivery.body) {
+        // So has this.
+        return work::look_at_what_is_called_about(app, message.key).await;
     }
     match serde_json::from_str::<Notification>(&delivery.body) {
         Ok(notification) => {

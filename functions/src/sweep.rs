@@ -1,10 +1,13 @@
 //! Looks at everything that has not ended when its time has come. An order whose message was lost goes on, one that waited
-//! as long as it may is cancelled, one that is stalled is tried again; a delivery whose pause is over is sent on its way.
-//! The index only says where to look; what is done is decided on the item itself.
+//! as long as it may is cancelled, one that is stalled is tried again; a payment that its gateway has not spoken about is
+//! asked for; a delivery whose pause is over is sent on its way. The index only says where to look; what is done is decided
+//! on the item itself.
 
 use domain::events::EventId;
 use domain::ids::OrderId;
+use domain::payments::GatewayKey;
 use domain::planted;
+use futures_util::future::join_all;
 use platform::runtime::{Failed, Invocation};
 use platform::table::{ReadError, Table};
 use platform::{App, Failure};
@@ -13,11 +16,14 @@ use serde_json::{Value, json};
 use crate::work;
 
 const PAGE: u16 = 50;
+/// Looks at payments at once. Each is of items of its own, and when a gateway was away there are many.
+const PAYMENTS_AT_ONCE: usize = 10;
 
 pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Result<Value, Failed> {
     let mut tally = Tally::default();
-    // Deliveries come after orders: however many an endpoint fails to take, no order waits behind them.
-    for kind in [Kind::Orders, Kind::Deliveries] {
+    // However many payments wait for a gateway, no order waits behind them, and none of either behind deliveries, of which
+    // an endpoint may fail to take any number.
+    for kind in [Kind::Orders, Kind::Payments, Kind::Deliveries] {
         if planted!(DeliveriesUnswept) && matches!(kind, Kind::Deliveries) {
             continue;
         }
@@ -25,7 +31,7 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
     }
     let Tally { looked, failures } = tally;
     if failures > 0 {
-        return Err(Failed(format!("{failures} of {looked} orders and deliveries could not be looked at")));
+        return Err(Failed(format!("{failures} of {looked} orders, payments and deliveries could not be looked at")));
     }
     Ok(json!({ "looked": looked }))
 }
@@ -39,11 +45,13 @@ struct Tally {
 #[derive(Clone, Copy)]
 enum Kind {
     Orders,
+    Payments,
     Deliveries,
 }
 
 enum Due {
     Order(OrderId),
+    Payment(GatewayKey),
     Delivery(EventId),
 }
 
@@ -51,7 +59,15 @@ impl Kind {
     const fn shards(self) -> u8 {
         match self {
             Self::Orders => Table::LOOK_SHARDS,
+            Self::Payments => Table::PAYMENT_SHARDS,
             Self::Deliveries => Table::DELIVERY_SHARDS,
+        }
+    }
+
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Orders | Self::Deliveries => 1,
+            Self::Payments => PAYMENTS_AT_ONCE,
         }
     }
 
@@ -59,6 +75,9 @@ impl Kind {
         let (table, now) = (app.store.table(), app.now());
         Ok(match self {
             Self::Orders => table.due(shard, now, PAGE.into()).await?.into_iter().map(Due::Order).collect(),
+            Self::Payments => {
+                table.due_payments(shard, now, PAGE.into()).await?.into_iter().map(Due::Payment).collect()
+            }
             Self::Deliveries => {
                 table.due_deliveries(shard, now, PAGE.into()).await?.into_iter().map(Due::Delivery).collect()
             }
@@ -73,6 +92,7 @@ impl Due {
                 let looked_at = work::look(app, *order).await;
                 work::done_or_stalled(app, *order, looked_at).await
             }
+            Self::Payment(key) => work::look_at_payment(app, *key).await,
             Self::Delivery(event) => work::look_at_delivery(app, *event).await,
         }
     }
@@ -82,6 +102,7 @@ impl std::fmt::Display for Due {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Order(order) => write!(f, "order {order}"),
+            Self::Payment(key) => write!(f, "what the gateway knows as {key}"),
             Self::Delivery(event) => write!(f, "delivery of {event}"),
         }
     }
@@ -97,15 +118,17 @@ async fn sweep(app: &App, kind: Kind, invocation: Invocation, tally: &mut Tally)
             let due = kind.due(app, shard).await.map_err(|error| Failed(error.to_string()))?;
             let more = due.len() == usize::from(PAGE);
             let failed_before = tally.failures;
-            for due in due {
+            for some in due.chunks(kind.at_once()) {
                 if !invocation.has_time(app.now()) {
                     // What is left is due at the next run too.
                     return Ok(());
                 }
-                tally.looked += 1;
-                if let Err(error) = due.look(app).await {
-                    tracing::error!(error = %error, "{due} could not be looked at");
-                    tally.failures += 1;
+                for (due, looked) in some.iter().zip(join_all(some.iter().map(|due| due.look(app))).await) {
+                    tally.looked += 1;
+                    if let Err(error) = looked {
+                        tracing::error!(error = %error, "{due} could not be looked at");
+                        tally.failures += 1;
+                    }
                 }
             }
             // What failed is due still, and would come again at once.

@@ -11,6 +11,7 @@ use domain::goods::Stock;
 use domain::ids::{OrderId, SlotId};
 use domain::messages::{self, Cursor, Notification, Unreadable, Work, WorkMessage};
 use domain::orders::{self, Advanced, Resource, Waiting};
+use domain::payments::{self, GatewayKey, Refund};
 use domain::webhooks;
 use domain::{Terms, Timestamp, planted};
 use platform::queue::Delivery;
@@ -265,6 +266,22 @@ pub(crate) async fn look_at_delivery(app: &App, event: EventId) -> Result<(), Fa
         })
         .await
         .map(drop)
+}
+
+/// Looks at a payment that is due, or at what was reported of one or of a refund that is not there.
+pub(crate) async fn look_at_payment(app: &App, of: GatewayKey) -> Result<(), Failure> {
+    let chance = app.store.draw();
+    app.store
+        .decide(Needs::load([of.key()]), |books, now| books.decide(|draft| payments::look(draft, of, chance, now)))
+        .await
+        .map(drop)
+}
+
+/// The same for what a call was about: a refund is looked at with its payment.
+pub(crate) async fn look_at_what_is_called_about(app: &App, key: GatewayKey) -> Result<(), Failure> {
+    let kept = app.store.table().load(&[key.key()]).await?.remove(&key.key()).flatten();
+    let refund = kept.as_ref().and_then(|stored| Refund::of_item(&stored.found.item));
+    look_at_payment(app, refund.map_or(key, |refund| GatewayKey::Charge(refund.payment))).await
 }
 
 /// Keeps something that names itself, once, however often it comes.

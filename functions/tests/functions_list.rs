@@ -57,10 +57,12 @@ const CASES: &[Case] = &[
     alone("notify", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "deliver-webhook", Answer(NONE_FAILED)),
     alone("take-inventory", Answer(NONE_FAILED)),
+    alone("call-gateway", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
     alone("recover.dead-notifications", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "recover.dead-webhooks", Answer(NONE_FAILED)),
+    alone("recover.dead-calls", Answer(NONE_FAILED)),
     alone("recover.failed-record", Answer(r#"{"taken_up":0}"#)),
     alone("recover.every-hour", Answer(r#"{"taken_up":0}"#)),
     // What others need before them.
@@ -186,6 +188,7 @@ const CASES: &[Case] = &[
         "take-inventory.key-reused",
         Answer(r#"{"batchItemFailures":[{"itemIdentifier":"4ff1f583-bd70-4e38-9025-a0ab15a800d7"}]}"#),
     ),
+    alone("call-gateway.malformed-message", Answer(NONE_FAILED)),
     alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
     alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
     alone("relay.unreadable-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007005"}]}"#)),
@@ -212,6 +215,7 @@ const KEPT_FOR_A_PERSON: &[&str] = &[
     "advance-orders.malformed-message",
     "notify.malformed-message",
     "deliver-webhook.malformed-message",
+    "call-gateway.malformed-message",
     "recover.dead-notifications.malformed-message",
 ];
 
@@ -731,6 +735,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("Notify", "notify"),
         ("DeliverWebhook", "deliver-webhook"),
         ("TakeInventory", "take-inventory"),
+        ("CallGateway", "call-gateway"),
         ("Sweep", "sweep"),
         ("DeleteWebhook", "delete-webhook"),
         ("GetAccount", "get-account"),
@@ -758,6 +763,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("Recover", "recover.dead-updates"),
         ("Recover", "recover.dead-notifications"),
         ("Recover", "recover.dead-webhooks"),
+        ("Recover", "recover.dead-calls"),
         ("Recover", "recover.every-hour"),
         ("Authorize", "authorize"),
     ] {

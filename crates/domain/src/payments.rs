@@ -37,10 +37,10 @@ pub use gateway::{Gateway, GatewayKey, GatewayRef, Reported, ReportedState};
 pub use inventory::{InventoryEvent, InventoryStatus, of_event};
 pub use looking::look;
 pub(crate) use opening::open_for_order;
-pub use opening::{MakePayment, make};
+pub use opening::{MakePayment, made_before, make};
 pub use reconciling::{Difference, Differs, Moved, Ours, Reconciled, Reconciling, ReportLine, Window};
 pub(crate) use refund::give_back_all;
-pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund};
+pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund, ask_refund_of_anyones};
 pub use reviewing::{Verdict, end_refund, judge};
 pub use state::{PaymentState, Said};
 
@@ -96,6 +96,9 @@ pub struct Payment {
     /// When someone looks at it next; one of which nothing is unsettled has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// While it waits for a person: when they are told so next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_at: Option<Timestamp>,
     pub timeline: Vec<Passage>,
 }
 
@@ -206,6 +209,22 @@ impl Payment {
         left.and_then(|left| left.checked_sub(self.going_back)).unwrap_or_default()
     }
 
+    /// Every refund that was begun, the first first: how much of it, and how it ended, if it has.
+    pub fn refunds(&self) -> Vec<(RefundId, Amount, Option<RefundState>)> {
+        let mut refunds = Vec::new();
+        for passage in &self.timeline {
+            match passage.told {
+                Told::RefundBegun { refund, amount } => refunds.push((refund, amount, None)),
+                Told::RefundEnded { refund, given_back, .. } => {
+                    let ended = if given_back { RefundState::GivenBack } else { RefundState::Kept };
+                    refunds.iter_mut().filter(|(id, ..)| *id == refund).for_each(|(.., state)| *state = Some(ended));
+                }
+                _ => {}
+            }
+        }
+        refunds
+    }
+
     /// Whether anything of it is still to come, so that somebody has to look.
     pub const fn is_unsettled(&self) -> bool {
         !self.state.is_settled() || !self.open_refunds.is_empty()
@@ -288,6 +307,7 @@ impl Payment {
         }
         self.doubts.push(doubt);
         self.doubts.sort_unstable();
+        self.remind_at = self.remind_at.or(Some(now.after(REMINDER)));
         self.pass(draft, Told::PaymentDoubted { doubt }, now)?;
         self.hear(draft, Said::Doubted, now)?;
         self.look_by(now.after(REMINDER));

@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod callbacks;
 pub mod chance;
 pub mod config;
+pub mod gateways;
 pub mod http;
 pub mod inventory;
 pub mod logs;

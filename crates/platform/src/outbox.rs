@@ -7,6 +7,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use domain::Timestamp;
 use domain::messages::{Message, Notification, PublicEvent, WorkMessage};
+use domain::payments::GatewayMessage;
 use domain::planted;
 use domain::webhooks::WebhookMessage;
 
@@ -23,6 +24,7 @@ pub struct Outbox {
     order_updates_url: String,
     notifications_url: String,
     webhooks_url: String,
+    gateway_calls_url: String,
     bus: String,
 }
 
@@ -31,7 +33,7 @@ pub struct Outbox {
 struct Post {
     of: usize,
     body: String,
-    group: String,
+    group: Option<String>,
     order: Order,
 }
 
@@ -58,32 +60,29 @@ impl Outbox {
             order_updates_url: config.order_updates_url.clone(),
             notifications_url: config.notifications_url.clone(),
             webhooks_url: config.webhooks_url.clone(),
+            gateway_calls_url: config.gateway_calls_url.clone(),
             bus: config.bus.clone(),
         }
     }
 
     /// Sends every message, and says which of those that they belong to have one that did not go.
     pub async fn publish(&self, messages: impl IntoIterator<Item = (usize, Message)>) -> BTreeSet<usize> {
-        let (mut work, mut notices, mut webhooks, mut public) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // There is no payment yet that would ask for a call. If one should, its record is kept whole.
-        let mut unsent = BTreeSet::new();
+        let (mut work, mut notices, mut webhooks, mut calls) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut public = Vec::new();
         for (of, message) in messages {
             match message {
                 Message::Work(message) => work.push(Post::work(of, &message)),
                 Message::Notice(notification) => notices.push(Post::notice(of, &notification)),
                 Message::Webhook(message, seconds) => webhooks.push(Post::webhook(of, &message, seconds)),
+                Message::Gateway(message, seconds) => calls.push(Post::call(of, &message, seconds)),
                 Message::Public(event) => public.push(Announcement::new(of, &event)),
-                Message::Gateway(message, _) => {
-                    tracing::error!(key = %message.key, "no queue takes calls to the gateway");
-                    unsent.insert(of);
-                }
             }
         }
         let mut failed = self.send(&self.order_updates_url, &work).await;
         failed.extend(self.send(&self.notifications_url, &notices).await);
         failed.extend(self.send(&self.webhooks_url, &webhooks).await);
+        failed.extend(self.send(&self.gateway_calls_url, &calls).await);
         failed.extend(self.announce(&public).await);
-        failed.extend(unsent);
         failed
     }
 
@@ -100,7 +99,7 @@ impl Outbox {
                 let entry = SendMessageBatchRequestEntry::builder()
                     .id(place.to_string())
                     .message_body(&post.body)
-                    .message_group_id(&post.group);
+                    .set_message_group_id(post.group.clone());
                 match &post.order {
                     Order::InTurn { deduplication } => entry.message_deduplication_id(deduplication),
                     Order::AnyTime { delay } => entry.delay_seconds(*delay),
@@ -167,17 +166,23 @@ impl Outbox {
 impl Post {
     fn work(of: usize, message: &WorkMessage) -> Self {
         let order = Order::InTurn { deduplication: message.deduplication_id() };
-        Self { of, body: json(message), group: message.group(), order }
+        Self { of, body: json(message), group: Some(message.group()), order }
     }
 
     fn notice(of: usize, notification: &Notification) -> Self {
         let order = Order::InTurn { deduplication: notification.deduplication_id() };
-        Self { of, body: json(notification), group: notification.group(), order }
+        Self { of, body: json(notification), group: Some(notification.group()), order }
     }
 
     fn webhook(of: usize, message: &WebhookMessage, seconds: u32) -> Self {
         let order = Order::AnyTime { delay: i32::try_from(seconds).unwrap_or(i32::MAX) };
-        Self { of, body: json(message), group: message.group(), order }
+        Self { of, body: json(message), group: Some(message.group()), order }
+    }
+
+    fn call(of: usize, message: &GatewayMessage, seconds: u32) -> Self {
+        let order = Order::AnyTime { delay: i32::try_from(seconds).unwrap_or(i32::MAX) };
+        // There is one gateway behind it for all, so there is nobody to be fair between.
+        Self { of, body: json(message), group: None, order }
     }
 }
 

@@ -6,6 +6,8 @@ mod network;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use domain::Timestamp;
 use domain::webhooks::{Answer, EndpointUrl, NoAnswer, Reach};
 
@@ -60,10 +62,44 @@ impl Outside {
     }
 }
 
+/// What `Retry-After` says, in seconds or as a date.
+pub(crate) fn retry_after_ms(value: &str, now: Timestamp) -> Option<i64> {
+    let value = value.trim();
+    if value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds: i64 = value.parse().ok()?;
+        return seconds.checked_mul(1_000);
+    }
+    let at = DateTime::from_str(value, Format::HttpDate).ok()?.to_millis().ok()?;
+    Some((at - now.as_millis()).max(0))
+}
+
 struct Nobody;
 
 impl Post for Nobody {
     fn post(&self, _: Call) -> BoxFuture<'_, Answer> {
         Box::pin(std::future::ready(Answer::Silence(NoAnswer::Unreachable)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn being_put_off_is_read_in_seconds_and_as_a_date() {
+        for (value, expected) in [
+            ("120", Some(120_000)),
+            ("0", Some(0)),
+            ("Sat, 21 Nov 2026 05:54:03 GMT", Some(60_000)),
+            ("Sat, 21 Nov 2020 05:54:03 GMT", Some(0)),
+            ("99999999999999999999", None),
+            ("9223372036854775807", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(retry_after_ms(value, Timestamp::from_millis(1_795_240_383_000)), expected, "{value}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::aws::{Clients, Way};
 use crate::bucket::Bucket;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::gateways::Gateways;
 use crate::http::{Problem, Request, Response};
 use crate::outbox::Outbox;
 use crate::outside::Outside;
@@ -54,6 +55,7 @@ pub struct App {
     pub store: Store,
     pub outbox: Outbox,
     pub outside: Outside,
+    pub gateways: Gateways,
     pub chance: Chance,
     clients: Clients,
 }
@@ -65,14 +67,21 @@ impl App {
         let table = Table::new(clients.dynamodb.clone(), config.table.clone());
         let store = Store::new(table, clock, seed);
         let outbox = Outbox::new(clients.clone(), &config);
-        let (outside, chance) = (Outside::network(Reach::Public), Chance::of_the_system());
-        Self { config, store, outbox, outside, chance, clients }
+        let (outside, gateways) = (Outside::network(Reach::Public), Gateways::network(Reach::Public));
+        let chance = Chance::of_the_system();
+        Self { config, store, outbox, outside, gateways, chance, clients }
     }
 
     /// The same, with another outside: this machine's own, or one that answers in the process.
     #[must_use]
     pub fn with_outside(self, outside: Outside) -> Self {
         Self { outside, ..self }
+    }
+
+    /// The same, with other gateways: on this machine, or answering in the process.
+    #[must_use]
+    pub fn with_gateways(self, gateways: Gateways) -> Self {
+        Self { gateways, ..self }
     }
 
     /// The same, with chance that is the same in every run.

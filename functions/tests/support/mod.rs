@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+pub(crate) mod callbacks;
+pub(crate) mod gateway;
 pub(crate) mod shop;
 
 use bytes::Bytes;
@@ -28,10 +30,12 @@ pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let mut options = Options::new(cloud);
     // So that examples can name secrets.
     options.chance = Chance::seeded(7);
+    options.gateways = platform::gateways::Gateways::answered_by(gateway::Prompt);
     let mut options = change(options);
     if !options.parameters.contains_key("TokenKeys") {
         sign_beside(&mut options, r#"{"keys":[]}"#);
     }
+    callbacks::with_gateway(&mut options, "plain");
     System::start(options).unwrap()
 }
 
@@ -134,7 +138,10 @@ pub(crate) fn user_with<'a>(system: &'a System, name: &'a str, scopes: &'a str) 
 
 impl User<'_> {
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let request = Request::get(path).header("host", "localhost").header("x-user-id", self.name);
+        let request = Request::get(path)
+            .header("host", "localhost")
+            .header("x-user-id", self.name)
+            .header("x-user-scopes", self.scopes);
         self.system.call(request.body(Bytes::new()).unwrap()).await.into()
     }
 

@@ -20,6 +20,7 @@ use panics::Panicked;
 use platform::aws::Way;
 use platform::chance::Chance;
 use platform::config::ConfigError;
+use platform::gateways::Gateways;
 use platform::outside::Outside;
 use platform::runtime::Invocation;
 use platform::{App, Clock, Config, Function};
@@ -51,6 +52,8 @@ pub struct Options {
     pub clock: Option<ClockOf>,
     /// Who answers the calls that go out; nobody, if nobody says so.
     pub outside: Outside,
+    /// Who answers the calls to payment gateways; nobody, if nobody says so.
+    pub gateways: Gateways,
     /// What secrets are made of.
     pub chance: Chance,
 }
@@ -74,6 +77,7 @@ impl Options {
             around: None,
             clock: None,
             outside: Outside::nobody(),
+            gateways: Gateways::nobody(),
             chance: Chance::of_the_system(),
         }
     }
@@ -148,6 +152,7 @@ impl System {
             around,
             clock,
             outside,
+            gateways,
             chance,
             ..
         } = options;
@@ -157,7 +162,8 @@ impl System {
         let seed = cloud_options.seed;
         let cloud = Cloud::open(stack, cloud_options)?;
         let clock = clock.map_or_else(|| clock_of(&cloud), |made| made(cloud.clock()));
-        let world = |app: App| app.with_outside(outside.clone()).with_chance(chance.clone());
+        let world =
+            |app: App| app.with_outside(outside.clone()).with_gateways(gateways.clone()).with_chance(chance.clone());
         let apps = Apps::make(&cloud, &network(cloud.connector()), &clock, seed, world)?;
         let app = apps.any()?;
         let running = cloud.start(|function| {

@@ -211,12 +211,15 @@ impl Calling {
         }
     }
 
-    /// The gateway has said that it has it, or that it has not.
+    /// The gateway has said that it has it, or that it has not. To have failed and not be there is to have failed all the
+    /// same: what is sent next may fail again, and is not to be tried without a pause for ever.
     pub(super) const fn heard(&mut self, is_there: bool) {
         self.since = None;
         self.in_doubt = None;
         self.is_there = is_there;
-        self.failures = 0;
+        if is_there {
+            self.failures = 0;
+        }
     }
 
     /// An attempt did surely not arrive. If it was the first to be sent, nothing has been.
@@ -273,13 +276,13 @@ impl Answer {
                 let asked_for = retry_after.unwrap_or(PAUSES[0]);
                 Meaning::PutOff(asked_for.max(PAUSES[0]).min(LONGEST_PUT_OFF))
             }
-            Self::Status { status: 409 | 422, no: No::AboutTheKey, .. } => Meaning::KeyRefused,
+            Self::Status { status: 400 | 409 | 422, no: No::AboutTheKey, .. } => Meaning::KeyRefused,
             Self::Status { status: 400..=499, no: No::Declined, .. } | Self::Status { status: 402, .. } => {
                 Meaning::Declined
             }
             Self::Status { status: 401 | 403 | 407, .. } | Self::Silence(NoAnswer::NotReached) => failed(false),
-            // It is busy with it, or took too long to read it.
-            Self::Status { status: 408 | 409 | 425, .. } => failed(true),
+            // It is busy with it, took too long to read it, or hangs on somebody else.
+            Self::Status { status: 408 | 409 | 424 | 425, .. } => failed(true),
             Self::Status { status: status @ 400..=499, .. } => Meaning::NotUnderstood(*status),
             Self::Status { .. } | Self::Silence(NoAnswer::Lost | NoAnswer::NobodyKnows) => failed(true),
         }
@@ -291,7 +294,7 @@ impl Answer {
         match self {
             Self::Says(_) | Self::NotThere => Some(super::Went::Well),
             Self::Status { status: 429, .. } | Self::Silence(NoAnswer::NobodyKnows) => None,
-            Self::Status { status: 401 | 403 | 407 | 408, .. } => Some(super::Went::Badly),
+            Self::Status { status: 401 | 403 | 407 | 408 | 424, .. } => Some(super::Went::Badly),
             Self::Status { status: 400..=499, .. } => Some(super::Went::Well),
             Self::Status { .. } | Self::Silence(NoAnswer::NotReached | NoAnswer::Lost) => Some(super::Went::Badly),
         }

@@ -151,6 +151,14 @@ pub struct Reconciled {
     pub differences: Vec<Difference>,
 }
 
+/// A refund, as the timeline of its payment has it.
+struct Back {
+    begun: Timestamp,
+    /// When, and whether it was given back.
+    ended: Option<(Timestamp, bool)>,
+    amount: Amount,
+}
+
 /// A report, and what of ours went by.
 #[derive(Debug, Default)]
 pub struct Reconciling {
@@ -211,15 +219,18 @@ impl Reconciling {
             (!is_called, line.key.as_deref().and_then(GatewayKey::parse) != Some(key), *place)
         });
         let is_its_gateways = payment.gateway.is_some_and(|gateway| self.gateway.is_none_or(|only| only == gateway));
-        let mut refunds: BTreeMap<RefundId, (Timestamp, Option<(Timestamp, bool)>, Amount)> = BTreeMap::new();
+        let mut refunds: BTreeMap<RefundId, Back> = BTreeMap::new();
         let mut captured_at = None;
         for passage in &payment.timeline {
             match passage.told {
                 Told::MoneyCaptured { .. } => captured_at = Some(passage.at),
-                Told::RefundBegun { refund, amount } => _ = refunds.insert(refund, (passage.at, None, amount)),
-                Told::RefundEnded { refund, given_back, amount } => {
-                    let begun = refunds.get(&refund).map_or(payment.created_at, |(begun, ..)| *begun);
-                    refunds.insert(refund, (begun, Some((passage.at, given_back)), amount));
+                Told::RefundBegun { refund, amount } => {
+                    refunds.insert(refund, Back { begun: passage.at, ended: None, amount });
+                }
+                Told::RefundEnded { refund, given_back, .. } => {
+                    if let Some(back) = refunds.get_mut(&refund) {
+                        back.ended = Some((passage.at, given_back));
+                    }
                 }
                 _ => {}
             }
@@ -241,7 +252,7 @@ impl Reconciling {
             }
             _ => self.know(&ours, &places),
         }
-        for (refund, (begun, ended, amount)) in refunds {
+        for (refund, Back { begun, ended, amount }) in refunds {
             let key = GatewayKey::Refund(refund);
             let places = self.by_subject.get(&key).cloned().unwrap_or_default();
             let (state, at) = match ended {

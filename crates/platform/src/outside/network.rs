@@ -9,15 +9,12 @@ use std::time::Duration;
 use aws_smithy_http_client::{Connector, tls};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use aws_smithy_runtime_api::client::http::{HttpConnector as _, HttpConnectorSettings};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_types::DateTime;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::date_time::Format;
-use domain::Timestamp;
 use domain::webhooks::{Answer, EndpointUrl, NoAnswer, Reach};
 
-use super::{Call, Post};
+use super::{Call, Post, retry_after_ms};
 use crate::runtime::BoxFuture;
 
 /// With the name and TLS.
@@ -57,7 +54,7 @@ impl Network {
             // Of the body not a byte is asked for.
             Ok(response) => Answer::Status {
                 status: response.status().as_u16(),
-                retry_after_ms: retry_after_ms(&response, call.at),
+                retry_after_ms: response.headers().get("retry-after").and_then(|value| retry_after_ms(value, call.at)),
             },
             Err(error) => Answer::Silence(why(&error)),
         }
@@ -91,17 +88,6 @@ fn why(error: &ConnectorError) -> NoAnswer {
     if error.is_timeout() { NoAnswer::TimedOut } else { NoAnswer::Unreachable }
 }
 
-/// In seconds, or as a date.
-fn retry_after_ms(response: &HttpResponse, now: Timestamp) -> Option<i64> {
-    let value = response.headers().get("retry-after")?.trim();
-    if value.bytes().all(|byte| byte.is_ascii_digit()) {
-        let seconds: i64 = value.parse().ok()?;
-        return seconds.checked_mul(1_000);
-    }
-    let at = DateTime::from_str(value, Format::HttpDate).ok()?.to_millis().ok()?;
-    Some((at - now.as_millis()).max(0))
-}
-
 /// The system's resolver, of which only addresses within reach are heard.
 #[derive(Clone, Copy, Debug)]
 struct Resolver {
@@ -128,6 +114,8 @@ fn within(reach: Reach, resolved: impl Iterator<Item = IpAddr>) -> Result<Vec<Ip
 
 #[cfg(test)]
 mod tests {
+    use domain::Timestamp;
+
     use super::*;
 
     #[test]
@@ -183,28 +171,5 @@ mod tests {
         let greeting = heard.await.unwrap();
         assert_eq!(greeting[..2], [0x16, 3], "{greeting:?}");
         assert!(greeting.windows(9).any(|part| part == b"localhost"), "{greeting:?}");
-    }
-
-    #[test]
-    fn being_put_off_is_read_in_seconds_and_as_a_date() {
-        let asked = |value: &str| {
-            let mut response = HttpResponse::new(503.try_into().unwrap(), SdkBody::empty());
-            response.headers_mut().insert("retry-after", value.to_owned());
-            retry_after_ms(&response, Timestamp::from_millis(1_795_240_383_000))
-        };
-        for (value, expected) in [
-            ("120", Some(120_000)),
-            ("0", Some(0)),
-            ("Sat, 21 Nov 2026 05:54:03 GMT", Some(60_000)),
-            ("Sat, 21 Nov 2020 05:54:03 GMT", Some(0)),
-            ("99999999999999999999", None),
-            ("9223372036854775807", None),
-            ("-1", None),
-            ("1.5", None),
-            ("soon", None),
-            ("", None),
-        ] {
-            assert_eq!(asked(value), expected, "{value}");
-        }
     }
 }

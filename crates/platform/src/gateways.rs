@@ -1,0 +1,232 @@
+//! The way to payment gateways: an attempt that `domain` has begun is put into the words of its gateway, carried there and
+//! back within so long, and what comes back is put into an [`Answer`]. What it leads to is decided elsewhere.
+//!
+//! Whoever plays the gateway in a test carries the exchanges in the network's place.
+
+mod network;
+mod plain;
+mod stripe;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use domain::payments::{Answer, Attempt, Gateway, GatewayRef, No, NoAnswer, Reported, ReportedState, Tally};
+use domain::webhooks::Reach;
+use domain::{Amount, Currency, Millis, Timestamp};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::outside::retry_after_ms;
+use crate::runtime::BoxFuture;
+
+const AGENT: &str = concat!("paidonce/", env!("CARGO_PKG_VERSION"));
+
+/// What is sent to a gateway.
+#[derive(Clone)]
+pub struct Request {
+    pub gateway: Gateway,
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// Within which the connection has to come about.
+    pub connect: Duration,
+}
+
+/// Without the headers, of which one lets us in.
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// What a gateway answers.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Whoever carries an exchange out.
+pub trait Carry: Send + Sync {
+    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, NoAnswer>>;
+}
+
+/// Where gateways are, and how calls to them went in this process.
+#[derive(Clone)]
+pub struct Gateways {
+    carry: Arc<dyn Carry>,
+    went_well: Arc<[AtomicU32; 2]>,
+}
+
+impl Gateways {
+    /// The real ones. Nothing is made of it until one is called.
+    pub fn network(reach: Reach) -> Self {
+        Self::answered_by(network::Network::new(reach))
+    }
+
+    pub fn answered_by(carry: impl Carry + 'static) -> Self {
+        Self { carry: Arc::new(carry), went_well: Arc::default() }
+    }
+
+    /// As if no gateway could be reached: for systems that charge no cards.
+    pub fn nobody() -> Self {
+        Self::answered_by(Nobody)
+    }
+
+    /// Makes an attempt, once. `at` is when, for what is asked for as a date.
+    pub async fn call(&self, config: &Config, attempt: &Attempt, at: Timestamp) -> Answer {
+        let not_configured = || {
+            let gateway = attempt.gateway.name();
+            tracing::error!(gateway, key = %attempt.key, "the gateway of a payment is not configured");
+            Answer::Silence(NoAnswer::NotReached)
+        };
+        let Some(reached) = &config.reached else { return not_configured() };
+        let way = Way {
+            carry: &*self.carry,
+            gateway: attempt.gateway,
+            connect: reached.connect,
+            until: Instant::now() + reached.total,
+            at,
+        };
+        match attempt.gateway {
+            Gateway::Plain => match &reached.plain {
+                Some(plain) => plain::call(&way, plain, attempt).await,
+                None => not_configured(),
+            },
+            Gateway::Stripe => match &reached.stripe {
+                Some(stripe) => stripe::call(&way, stripe, attempt).await,
+                None => not_configured(),
+            },
+        }
+    }
+
+    /// A call went well. Whoever fails next brings it along.
+    pub fn went_well(&self, gateway: Gateway) {
+        let count = self.count(gateway);
+        let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_add(1)));
+    }
+
+    /// How many have gone well since it was last said.
+    pub fn tally(&self, gateway: Gateway) -> Tally {
+        Tally { successes: self.count(gateway).load(Ordering::Relaxed) }
+    }
+
+    /// So many have been counted.
+    pub fn counted(&self, gateway: Gateway, tally: Tally) {
+        let less = |count: u32| Some(count.saturating_sub(tally.successes));
+        let _ = self.count(gateway).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    fn count(&self, gateway: Gateway) -> &AtomicU32 {
+        &self.went_well[match gateway {
+            Gateway::Plain => 0,
+            Gateway::Stripe => 1,
+        }]
+    }
+}
+
+struct Nobody;
+
+impl Carry for Nobody {
+    fn carry(&self, _: Request) -> BoxFuture<'_, Result<Response, NoAnswer>> {
+        Box::pin(std::future::ready(Err(NoAnswer::NotReached)))
+    }
+}
+
+/// One call's way to its gateway, which may take several exchanges and all the time that the call has.
+struct Way<'a> {
+    carry: &'a dyn Carry,
+    gateway: Gateway,
+    connect: Duration,
+    until: Instant,
+    at: Timestamp,
+}
+
+/// What a gateway said, as far as anybody can read it.
+struct Said {
+    status: u16,
+    retry_after: Option<Millis>,
+    /// It was said before, under the same key.
+    is_replay: bool,
+    /// Null is no JSON.
+    body: Value,
+}
+
+impl Way<'_> {
+    async fn exchange(
+        &self,
+        method: &'static str,
+        url: String,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> Result<Said, NoAnswer> {
+        let request = Request { gateway: self.gateway, method, url, headers, body, connect: self.connect };
+        let answer = tokio::time::timeout_at(self.until, self.carry.carry(request)).await;
+        // Connecting has less time than that, so it was sent.
+        let response = answer.unwrap_or(Err(NoAnswer::Lost))?;
+        let header = |wanted: &str| {
+            let found = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.as_str())
+        };
+        Ok(Said {
+            status: response.status,
+            retry_after: header("retry-after").and_then(|value| retry_after_ms(value, self.at)).map(Millis),
+            is_replay: header("idempotent-replayed") == Some("true"),
+            body: serde_json::from_slice(&response.body).unwrap_or(Value::Null),
+        })
+    }
+}
+
+impl Said {
+    const fn is_success(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
+    /// Nothing more can be made of it than this.
+    const fn as_status(&self, no: No) -> Answer {
+        Answer::Status { status: self.status, no, retry_after: self.retry_after }
+    }
+
+    fn says(&self, reported: Option<Reported>) -> Answer {
+        // A success that says nothing is one of which nobody knows what it was.
+        reported.map_or_else(|| self.as_status(No::Unsaid), Answer::Says)
+    }
+}
+
+/// Whole and not negative, or none: nothing is read off a number that was ever a fraction.
+fn amount(value: &Value) -> Option<Amount> {
+    value.as_i64().and_then(Amount::from_minor)
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+fn reported(
+    object: &Value,
+    state: ReportedState,
+    amount: Option<Amount>,
+    currency: Option<Currency>,
+) -> Option<Reported> {
+    let reference = text(object, "id").and_then(GatewayRef::new);
+    Some(Reported { state, amount, currency, reference })
+}
+
+/// For a part of a url or of a form: everything but letters, digits and `-._~` is escaped.
+fn escaped(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
