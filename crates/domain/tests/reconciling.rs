@@ -181,7 +181,7 @@ fn a_second_charge_is_named_under_whatever_key() {
         // Whichever stands first, the one that is known by name here is the one.
         let (first, second) = ([twice.clone(), right.clone()], [right.clone(), twice.clone()]);
         for (lines, place) in [(first, 2), (second, 3)] {
-            let lines = [lines.as_slice(), &[back.clone()]].concat();
+            let lines = [lines.as_slice(), std::slice::from_ref(&back)].concat();
             assert_eq!(found(&ledger, &lines), [(Differs::Twice, place, "captured")]);
         }
     }

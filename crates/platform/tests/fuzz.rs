@@ -5,7 +5,11 @@
 //! coverage needs instruments of a nightly one; proptest is here already, builds what is nearly right from its parts, and
 //! makes what it finds small.
 
-#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by failing, and how long it tried"
+)]
 
 use std::time::{Duration, Instant};
 

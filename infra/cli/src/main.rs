@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod env;
 mod failure;
+mod gateway;
 mod invoke;
 mod logs;
 mod reconcile;
@@ -41,6 +42,7 @@ Examples:
   paidonce verify                           check every promise over the state, stopped or running
   paidonce verify --table paidonce-table    the same over a deployed table, read only
   paidonce reconcile report.csv             hold a gateway's report against what was captured and given back
+  paidonce gateway next timeout_after       the next card is charged, and nobody is told
   paidonce simulate --seeds 1000            play the whole system under faults, and judge every commit
 
 Exit codes: 0 all is well, 1 findings or a failure, 2 it was called wrongly.";
@@ -73,6 +75,8 @@ enum Tool {
     Reconcile(reconcile::Arguments),
     /// Play the whole system under faults from seeds, and judge every commit and every answer
     Simulate(simulation::Arguments),
+    /// Control the payment gateway's stand-in of a running server, and look into its book
+    Gateway(gateway::Arguments),
     /// Run a story that shows what is promised, and check it
     Demo,
     /// Measure
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Tool::Simulate(arguments) => {
             return simulation::run(&simulation::Arguments { command: "paidonce simulate", ..arguments });
         }
+        Tool::Gateway(arguments) => gateway::run(&arguments),
         Tool::Demo => demo::run(),
         Tool::Bench(arguments) => bench::run(&arguments),
     };

@@ -5,6 +5,7 @@
 mod aws_port;
 mod env;
 mod errors;
+mod gateways;
 mod invoking;
 mod killing;
 mod looking;
