@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use self::feed::Feed;
-use self::stand_in::StandIn;
+pub(crate) use self::stand_in::StandIn;
 use crate::failure::Failure;
 use crate::logs;
 use crate::runtime;
@@ -175,14 +175,14 @@ fn read_template(path: PathBuf) -> Result<String, Failure> {
 }
 
 /// A socket on the loopback address, and its port.
-struct Listener {
-    socket: TcpListener,
-    port: u16,
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) port: u16,
 }
 
 impl Listener {
     /// `option` is what names another port.
-    async fn open(port: u16, option: &str) -> Result<Self, Failure> {
+    pub(crate) async fn open(port: u16, option: &str) -> Result<Self, Failure> {
         let or_none = match option {
             "--aws-port" => ", and --no-aws-port does without",
             "--gateway-port" => ", and --no-gateway does without",

@@ -15,15 +15,15 @@ use crate::state::{GatewaySecrets, StateDirectory};
 const STRIPE_PAYMENT_METHOD: &str = "pm_card_visa";
 
 /// The parameter of a template that has cards charged.
-pub(super) const TAKEN_BY: &str = "PlainGatewayUrl:";
+pub(crate) const TAKEN_BY: &str = "PlainGatewayUrl:";
 
-pub(super) struct StandIn {
+pub(crate) struct StandIn {
     listener: Listener,
     secrets: GatewaySecrets,
 }
 
 impl StandIn {
-    pub(super) async fn open(port: u16, state: &StateDirectory) -> Result<Self, Failure> {
+    pub(crate) async fn open(port: u16, state: &StateDirectory) -> Result<Self, Failure> {
         let listener = Listener::open(port, "--gateway-port").await?;
         Ok(Self { listener, secrets: state.gateway_secrets_or_new()? })
     }
@@ -33,7 +33,7 @@ impl StandIn {
     }
 
     /// What the functions have to know of it, where nobody says otherwise.
-    pub(super) fn tell(&self, parameters: &mut BTreeMap<String, String>) {
+    pub(crate) fn tell(&self, parameters: &mut BTreeMap<String, String>) {
         let url = format!("http://127.0.0.1:{}", self.listener.port);
         let GatewaySecrets { api_key, plain_webhooks, stripe_webhooks } = &self.secrets;
         for (name, value) in [
@@ -51,7 +51,7 @@ impl StandIn {
     }
 
     /// Begins, with a little misbehaviour, and calls back to the API at `url`.
-    pub(super) fn start(self, state: &StateDirectory, url: &str) -> Result<Running, Failure> {
+    pub(crate) fn start(self, state: &StateDirectory, url: &str) -> Result<Running, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
         let GatewaySecrets { api_key, plain_webhooks, stripe_webhooks } = self.secrets;
         let settings = Settings {
