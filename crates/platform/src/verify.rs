@@ -10,6 +10,7 @@ mod again;
 mod deliveries;
 mod first;
 mod pages;
+mod payments;
 mod second;
 mod sums;
 
@@ -124,7 +125,7 @@ pub enum Progress {
 
 /// Reads everything and judges it, within a bound of memory.
 pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progress)) -> Result<Report, Failure> {
-    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums, deliveries } =
+    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums, deliveries, payments } =
         first::pass(table, plan, &mut progress).await?;
     if plan.is_live() && !sums.is_empty() {
         findings.take(sums::again(table, plan, sums, &mut progress).await?);
@@ -132,6 +133,7 @@ pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progres
         findings.take(sums);
     }
     findings.take(deliveries::again(table, settled, deliveries, &mut progress).await?);
+    findings.take(payments::again(table, plan, settled, payments, &mut progress).await?);
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {
