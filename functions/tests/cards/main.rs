@@ -8,4 +8,5 @@ mod support;
 
 mod breaker;
 mod calls;
+mod faults;
 mod world;
