@@ -92,6 +92,9 @@ pub struct Payment {
     /// When someone looks at it next; one of which nothing is unsettled has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// While it waits for a person: when they are told so next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_at: Option<Timestamp>,
     pub timeline: Vec<Passage>,
 }
 
@@ -300,6 +303,7 @@ impl Payment {
         }
         self.doubts.push(doubt);
         self.doubts.sort_unstable();
+        self.remind_at = self.remind_at.or(Some(now.after(REMINDER)));
         self.pass(draft, Told::PaymentDoubted { doubt }, now)?;
         self.hear(draft, Said::Doubted, now)?;
         self.look_by(now.after(REMINDER));

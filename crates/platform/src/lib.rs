@@ -12,6 +12,7 @@ pub mod config;
 pub mod gateways;
 pub mod http;
 pub mod logs;
+pub mod metrics;
 pub mod outbox;
 pub mod outside;
 pub mod passwords;

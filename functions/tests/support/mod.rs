@@ -6,6 +6,7 @@
 pub(crate) mod callbacks;
 pub(crate) mod gateway;
 pub(crate) mod shop;
+pub(crate) mod stand_in;
 
 use bytes::Bytes;
 use http::{Request, Response};

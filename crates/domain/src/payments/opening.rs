@@ -156,6 +156,7 @@ fn bare(
         entries: 0,
         doubts: Vec::new(),
         look_at: None,
+        remind_at: None,
         timeline: Vec::new(),
     }
 }
