@@ -13,6 +13,7 @@ pub mod gateways;
 pub mod http;
 pub mod inventory;
 pub mod logs;
+pub mod metrics;
 pub mod outbox;
 pub mod outside;
 pub mod passwords;

@@ -96,7 +96,7 @@ async fn a_greeting_that_nobody_answers_is_no_connection() {
         let mut heard = vec![0; 4_096];
         let read = socket.read(&mut heard).await.unwrap();
         // It keeps the connection, until whoever greets has had enough.
-        let _ = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut vec![0; 16])).await;
+        let _ = tokio::time::timeout(Duration::from_secs(5), socket.read(&mut [0; 16])).await;
         heard.truncate(read);
         heard
     });
