@@ -31,7 +31,7 @@ pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let mut options = Options::new(cloud);
     // So that examples can name secrets.
     options.chance = Chance::seeded(7);
-    options.gateways = platform::gateways::Gateways::answered_by(gateway::Prompt);
+    options.gateways = platform::gateways::Gateways::answered_by(gateway::Prompt::default());
     let mut options = change(options);
     if !options.parameters.contains_key("TokenKeys") {
         sign_beside(&mut options, r#"{"keys":[]}"#);
