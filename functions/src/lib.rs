@@ -45,6 +45,7 @@ mod sign_in;
 mod sign_up;
 mod sweep;
 mod take_callback;
+mod take_inventory;
 mod views;
 mod webhooks;
 mod work;
@@ -108,6 +109,7 @@ functions! {
     "advance-orders" => event advance_orders;
     "notify" => event notify;
     "deliver-webhook" => event deliver_webhook;
+    "take-inventory" => event take_inventory;
     "call-gateway" => event call_gateway;
     "sweep" => event sweep;
     "recover" => event recover;
