@@ -230,6 +230,11 @@ impl Payment {
         !self.state.is_settled() || !self.open_refunds.is_empty()
     }
 
+    /// Whether it waits for what only a person can say.
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(self.state, PaymentState::Created | PaymentState::InReview)
+    }
+
     /// The state that its sums say, if something was captured.
     fn state_by_sums(&self) -> Option<PaymentState> {
         let captured = self.captured?;
