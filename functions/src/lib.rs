@@ -35,6 +35,7 @@ mod rotate_webhook_secret;
 mod sign_in;
 mod sign_up;
 mod sweep;
+mod take_inventory;
 mod views;
 mod webhooks;
 mod work;
@@ -89,6 +90,7 @@ functions! {
     "notify" => event notify;
     "deliver-webhook" => event deliver_webhook;
     "call-gateway" => event call_gateway;
+    "take-inventory" => event take_inventory;
     "sweep" => event sweep;
     "recover" => event recover;
 }

@@ -57,6 +57,7 @@ const CASES: &[Case] = &[
     alone("notify", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "deliver-webhook", Answer(NONE_FAILED)),
     alone("call-gateway", Answer(NONE_FAILED)),
+    alone("take-inventory", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
     alone("recover.dead-notifications", Answer(NONE_FAILED)),
@@ -165,12 +166,29 @@ const CASES: &[Case] = &[
     alone("rotate-webhook-secret.secret-malformed", Refused(422, "webhook_secret_malformed")),
     after(&["put-webhook"], "rotate-webhook-secret.secret-not-current", Refused(409, "webhook_secret_not_current")),
     // What comes in by itself and is not as it should be. What nobody can read is kept for a person; a record that
-    // is not relayed is named, and comes again.
+    // is not relayed is named, and comes again; an inventory event that is not taken is named until its queue keeps it.
     alone("advance-orders.malformed-message", Answer(NONE_FAILED)),
     alone("advance-orders.unknown-order", Answer(NONE_FAILED)),
     alone("notify.malformed-message", Answer(NONE_FAILED)),
     alone("deliver-webhook.malformed-message", Answer(NONE_FAILED)),
     alone("call-gateway.malformed-message", Answer(NONE_FAILED)),
+    alone(
+        "take-inventory.malformed-message",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"a00e1a16-be97-45ba-9892-ae89bfd75c99"}]}"#),
+    ),
+    alone(
+        "take-inventory.status-unknown",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"a816f5ad-552e-4b0a-a117-b02bd0495cdd"}]}"#),
+    ),
+    alone(
+        "take-inventory.amount-too-precise",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"76149649-73f4-47fa-9fa2-0565c134f5e2"}]}"#),
+    ),
+    after(
+        &["take-inventory"],
+        "take-inventory.key-reused",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"4ff1f583-bd70-4e38-9025-a0ab15a800d7"}]}"#),
+    ),
     alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
     alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
     alone("relay.unreadable-record", Answer(r#"{"batchItemFailures":[{"itemIdentifier":"100001795240383007005"}]}"#)),
@@ -717,6 +735,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("Notify", "notify"),
         ("DeliverWebhook", "deliver-webhook"),
         ("CallGateway", "call-gateway"),
+        ("TakeInventory", "take-inventory"),
         ("Sweep", "sweep"),
         ("DeleteWebhook", "delete-webhook"),
         ("GetAccount", "get-account"),

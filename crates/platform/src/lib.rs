@@ -11,6 +11,7 @@ pub mod chance;
 pub mod config;
 pub mod gateways;
 pub mod http;
+pub mod inventory;
 pub mod logs;
 pub mod outbox;
 pub mod outside;
