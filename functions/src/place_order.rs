@@ -1,16 +1,16 @@
 //! `POST /orders`: takes an order, once for each idempotency key. Taking it is one write; everything else follows from
 //! the event in that write.
 
-use domain::Refusal;
 use domain::accounts;
-use domain::books::Key;
+use domain::books::{Draft, Key};
 use domain::goods::Lines;
 use domain::ids::{Fingerprint, OrderId, Sku};
-use domain::orders::{self, Asked, PayWith, PlaceOrder, Wanted};
+use domain::orders::{self, Asked, Order, PayWith, PlaceOrder, Wanted};
 use domain::text::Description;
-use platform::App;
+use domain::{Outcome, Refusal};
 use platform::http::{Fields, Problem, Request, Response, Value};
 use platform::store::Needs;
+use platform::{App, Failure};
 
 use crate::views;
 
@@ -31,27 +31,36 @@ pub(crate) async fn handle(app: &App, request: Request) -> Result<Response, Prob
     let currency = fields.optional("currency", |value| value.currency())?;
     let description = fields.optional("description", description)?;
     let if_unpaid = fields.optional("if_unpaid", |value| value.if_lacking(Refusal::IfUnpaidUnknown))?;
+    let pay_with = fields.optional("pay_with", |value| value.pay_with())?;
     let fingerprint = Fingerprint::of(&request.route, &fields.finish()?);
     accounts::currency_of(currency, terms)?;
-    let command = PlaceOrder {
-        id: OrderId::of(&customer, &key),
-        customer,
-        wanted: asked.wanted()?,
-        description,
-        pay_with: PayWith::Balance,
-        if_unpaid: if_unpaid.unwrap_or_default(),
-        fingerprint,
+    let (id, wanted) = (OrderId::of(&customer, &key), asked.wanted()?);
+    let placed = match pay_with.unwrap_or_default().here(app.config.offered) {
+        Some(pay_with) => {
+            let if_unpaid = if_unpaid.unwrap_or_default();
+            let command = PlaceOrder { id, customer, wanted, description, pay_with, if_unpaid, fingerprint };
+            place(app, &command).await?
+        }
+        None => {
+            let needs = Needs::load([Key::Order(id)]);
+            let before = |draft: &mut Draft<'_>| orders::placed_before(draft, id, fingerprint);
+            app.store.decide(needs, |books, _| books.decide(before)).await?
+        }
     };
-    let needs = match &command.wanted {
-        Wanted::Amount(_) => Needs::presume_absent(Key::Order(command.id)),
-        Wanted::Goods(_) => Needs::load(command.needs()),
-    };
-    let placed =
-        app.store.decide(needs, |books, now| books.decide(|draft| orders::place(draft, &command, now, terms))).await?;
     let replayed = placed.is_replay();
     let order = placed.into_inner();
     let answer = Response::json(201, &views::placed(&order)).header("location", format!("/orders/{}", order.id));
     Ok(answer.replayed(replayed))
+}
+
+async fn place(app: &App, command: &PlaceOrder) -> Result<Outcome<Order>, Failure> {
+    // A payment may have been reported of before, so an order by card presumes nothing.
+    let needs = match (&command.wanted, command.pay_with) {
+        (Wanted::Amount(_), PayWith::Balance) => Needs::presume_absent(Key::Order(command.id)),
+        (Wanted::Amount(_), PayWith::Card(_)) | (Wanted::Goods(_), _) => Needs::load(command.needs()),
+    };
+    let terms = &app.config.terms;
+    app.store.decide(needs, |books, now| books.decide(|draft| orders::place(draft, command, now, terms))).await
 }
 
 fn description(value: Value<'_>) -> Result<(Description, String), Problem> {

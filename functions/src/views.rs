@@ -3,6 +3,7 @@
 //! its golden file; a new shape is a new number.
 
 pub(crate) mod goods;
+pub(crate) mod payments;
 
 use domain::accounts::{Account, Cause, Deposit, Entry};
 use domain::events::Told;
@@ -24,7 +25,16 @@ pub(crate) struct PlacedV1<'a> {
     #[serde(flatten)]
     goods: Option<GoodsV1>,
     if_unpaid: IfLacking,
+    #[serde(flatten)]
+    card: Option<CardV1>,
     created_at: String,
+}
+
+/// What an order by card says besides. Without it an order is paid from the balance.
+#[derive(Serialize)]
+struct CardV1 {
+    pay_with: &'static str,
+    payment: String,
 }
 
 /// What an order of goods says besides.
@@ -160,6 +170,7 @@ fn shape(order: &Order, state: OrderState) -> PlacedV1<'_> {
             if_undeliverable: order.if_undeliverable,
         }),
         if_unpaid: order.if_unpaid,
+        card: order.payment().map(|payment| CardV1 { pay_with: "card", payment: payment.to_string() }),
         created_at: order.placed_at.to_string(),
     }
 }
@@ -381,6 +392,12 @@ mod tests {
                 include_str!("../golden/order-of-goods.v1.json").trim_end(),
                 "whatever has become of it"
             );
+        }
+        for state in [OrderState::AwaitingPayment, OrderState::Completed, OrderState::Cancelled] {
+            let pay_with = domain::orders::PayWith::Card(domain::payments::Gateway::Plain);
+            let answer = serde_json::to_string(&placed(&Order { pay_with, ..order(state) })).unwrap();
+            let golden = include_str!("../golden/order-by-card.v1.json").trim_end();
+            assert_eq!(answer, golden, "whatever has become of it");
         }
         let deposit = Deposit {
             id: DepositId::of(&customer(), &key()),

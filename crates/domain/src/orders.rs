@@ -24,7 +24,7 @@ use crate::slots::Slot;
 use crate::text::Description;
 use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
 
-pub use asked::Asked;
+pub use asked::{Asked, Paying};
 pub(crate) use card::card_spoke;
 pub use delivery::accept;
 pub use undoing::cancel;
@@ -386,6 +386,11 @@ impl Order {
         Ok(())
     }
 
+    /// The payment that it is paid by, if that is by card.
+    pub fn payment(&self) -> Option<PaymentId> {
+        matches!(self.pay_with, PayWith::Card(_)).then(|| PaymentId::of_order(&self.id))
+    }
+
     /// The steps that it has not taken.
     fn steps_left(&self) -> &[Step] {
         let mut ends = (0..=self.plan.len()).map(|taken| &self.plan[taken..]);
@@ -598,6 +603,12 @@ pub fn place(
         order = draft.get::<Order>(order.key())?.unwrap_or(order);
     }
     Ok(Outcome::Done(order))
+}
+
+/// An order by card where none are charged any more: what was placed when they were is answered as it was.
+pub fn placed_before(draft: &mut Draft<'_>, id: OrderId, fingerprint: Fingerprint) -> Result<Outcome<Order>, Halt> {
+    let placed = draft.get::<Order>(Key::Order(id))?.ok_or(Refusal::CardsNotOffered)?;
+    accounts::replay(placed.fingerprint == fingerprint, placed)
 }
 
 /// How far an attempt to go on came.

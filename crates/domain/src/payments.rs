@@ -36,9 +36,9 @@ pub use gateway::{Gateway, GatewayKey, GatewayRef, Reported, ReportedState};
 pub use inventory::{InventoryEvent, InventoryStatus, of_event};
 pub use looking::look;
 pub(crate) use opening::open_for_order;
-pub use opening::{MakePayment, make};
+pub use opening::{MakePayment, made_before, make};
 pub(crate) use refund::give_back_all;
-pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund};
+pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund, ask_refund_of_anyones};
 pub use reviewing::{Verdict, end_refund, judge};
 pub use state::{PaymentState, Said};
 
@@ -202,6 +202,22 @@ impl Payment {
     pub fn left(&self) -> Amount {
         let left = self.captured.unwrap_or_default().checked_sub(self.refunded);
         left.and_then(|left| left.checked_sub(self.going_back)).unwrap_or_default()
+    }
+
+    /// Every refund that was begun, the first first: how much of it, and how it ended, if it has.
+    pub fn refunds(&self) -> Vec<(RefundId, Amount, Option<RefundState>)> {
+        let mut refunds = Vec::new();
+        for passage in &self.timeline {
+            match passage.told {
+                Told::RefundBegun { refund, amount } => refunds.push((refund, amount, None)),
+                Told::RefundEnded { refund, given_back, .. } => {
+                    let ended = if given_back { RefundState::GivenBack } else { RefundState::Kept };
+                    refunds.iter_mut().filter(|(id, ..)| *id == refund).for_each(|(.., state)| *state = Some(ended));
+                }
+                _ => {}
+            }
+        }
+        refunds
     }
 
     /// Whether anything of it is still to come, so that somebody has to look.

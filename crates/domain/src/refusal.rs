@@ -35,6 +35,10 @@ pub enum Refusal {
     DescriptionHasControlCharacters,
     #[error("if_unpaid is \"wait\" or \"cancel\".")]
     IfUnpaidUnknown,
+    #[error("pay_with is \"balance\" or \"card\".")]
+    PayWithUnknown,
+    #[error("No cards are charged here: this stack has no payment gateway.")]
+    CardsNotOffered,
     #[error("This idempotency key was used for another request; take a new key for a new request.")]
     KeyUsedForAnotherRequest,
     #[error("There is no such account; open it with POST /accounts, or with a first deposit.")]
@@ -163,16 +167,15 @@ pub enum Refusal {
 }
 
 macro_rules! codes {
-    ($($variant:pat => $code:literal,)* ; $($unanswered:pat => $its_code:literal,)*) => {
+    ($($variant:pat => $code:literal,)*) => {
         impl Refusal {
-            /// Every code that a route answers with.
+            /// Every code.
             pub const CODES: &'static [&'static str] = &[$($code),*];
 
             /// The stable name on the wire.
             pub const fn code(&self) -> &'static str {
                 match self {
                     $($variant => $code,)*
-                    $($unanswered => $its_code,)*
                 }
             }
         }
@@ -192,6 +195,8 @@ codes! {
     Self::DescriptionTooLong => "description_too_long",
     Self::DescriptionHasControlCharacters => "description_has_control_characters",
     Self::IfUnpaidUnknown => "if_unpaid_unknown",
+    Self::PayWithUnknown => "pay_with_unknown",
+    Self::CardsNotOffered => "cards_not_offered",
     Self::KeyUsedForAnotherRequest => "key_used_for_another_request",
     Self::AccountNotFound => "account_not_found",
     Self::OrderNotFound => "order_not_found",
@@ -238,8 +243,6 @@ codes! {
     Self::WebhookNotFound => "webhook_not_found",
     Self::WebhookSecretMalformed => "webhook_secret_malformed",
     Self::WebhookSecretNotCurrent => "webhook_secret_not_current",
-    ;
-    // Of payments, for which there is no route yet.
     Self::PaymentNotFound => "payment_not_found",
     Self::ReferenceLength => "reference_length",
     Self::ReferenceHasControlCharacters => "reference_has_control_characters",

@@ -4,15 +4,19 @@
 //! Gateways sign in one of two ways, and one verifier stands before both: an HMAC over the very bytes that came, with the
 //! time in it. Several secrets are good at once, so that they can be changed without a callback being refused.
 
+mod events;
 mod standard;
 mod stripe;
 
 use std::fmt;
 
 use data_encoding::BASE64;
+use domain::payments::Gateway;
 use domain::{Millis, Timestamp};
 use http::HeaderMap;
 use ring::hmac;
+
+pub use events::{Malformed, event};
 
 /// How far the clock of whoever signed may be from ours, either way.
 const TOLERANCE: Millis = Millis::seconds(300);
@@ -60,6 +64,10 @@ pub enum Doubt {
     TooEarly(i64),
     #[error("no signature is of these bytes under a secret of ours")]
     NotOurs,
+    #[error("it bears the headers of two gateways")]
+    OfTwo,
+    #[error("no secret is set for the gateway {}", .0.name())]
+    NoSecret(Gateway),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +78,31 @@ pub enum UnfitSecret {
     NotStandard(usize),
     #[error("secret {0} is shorter than 16 characters")]
     TooShort(usize),
+}
+
+/// Every gateway that may call back, each by its own secrets. One whose secrets are not set may not.
+#[derive(Clone, Debug, Default)]
+pub struct Callbacks {
+    plain: Option<Verifier>,
+    stripe: Option<Verifier>,
+}
+
+impl Callbacks {
+    pub const fn new(plain: Option<Verifier>, stripe: Option<Verifier>) -> Self {
+        Self { plain, stripe }
+    }
+
+    /// Whose it is, as its headers say, and that it is theirs.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(Gateway, Verified), Doubt> {
+        let (is_stripes, is_plain) = (stripe::is_signed(headers), standard::is_signed(headers));
+        let (gateway, verifier) = match (is_stripes, is_plain) {
+            (true, true) => return Err(Doubt::OfTwo),
+            (true, false) => (Gateway::Stripe, &self.stripe),
+            (false, _) => (Gateway::Plain, &self.plain),
+        };
+        let verifier = verifier.as_ref().ok_or(Doubt::NoSecret(gateway))?;
+        Ok((gateway, verifier.verify(headers, body, now)?))
+    }
 }
 
 impl Verifier {
@@ -274,6 +307,29 @@ mod tests {
         }
         let shown = format!("{:?}", Verifier::new(Scheme::Stripe, STRIPE).unwrap());
         assert!(!shown.contains("whsec"), "{shown}");
+    }
+
+    #[test]
+    fn whose_a_callback_is_its_headers_say() {
+        let seconds = SECONDS.to_string();
+        let standard = standard("msg_1", &seconds, &standard_tag(STANDARD, "msg_1", &seconds, BODY));
+        let stripes =
+            headers(&[("stripe-signature", &format!("t={seconds},v1={}", stripe_tag(STRIPE, &seconds, BODY)))]);
+        let plain = Verifier::new(Scheme::StandardWebhooks, STANDARD).unwrap();
+        let stripe = Verifier::new(Scheme::Stripe, STRIPE).unwrap();
+        let both = Callbacks::new(Some(plain.clone()), Some(stripe));
+        let of = |callbacks: &Callbacks, headers: &HeaderMap| {
+            callbacks.verify(headers, BODY, NOW).map(|(gateway, verified)| (gateway, verified.id))
+        };
+        assert_eq!(of(&both, &standard), Ok((Gateway::Plain, Some("msg_1".to_owned()))));
+        assert_eq!(of(&both, &stripes), Ok((Gateway::Stripe, None)));
+        let two: HeaderMap =
+            standard.clone().into_iter().chain(stripes.clone()).map(|(k, v)| (k.unwrap(), v)).collect();
+        assert_eq!(of(&both, &two), Err(Doubt::OfTwo));
+        assert_eq!(of(&both, &HeaderMap::new()), Err(Doubt::Missing("webhook-id")));
+        let one = Callbacks::new(Some(plain), None);
+        assert_eq!(of(&one, &stripes), Err(Doubt::NoSecret(Gateway::Stripe)));
+        assert_eq!(of(&Callbacks::default(), &standard), Err(Doubt::NoSecret(Gateway::Plain)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use domain::webhooks::Reach;
 use domain::{Currency, Millis, Terms};
 
 pub use self::gateways::{ApiKey, BaseUrl, PlainGateway, Reached, StripeGateway};
+use crate::callbacks::{Callbacks, Scheme, UnfitSecret, Verifier};
 use crate::tokens::{self, Keys, SigningKey};
 
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub offered: Option<Gateway>,
     /// How gateways are called. Set for the one function that does.
     pub reached: Option<Reached>,
+    /// Who may call back. Set for the one function that takes callbacks.
+    pub callbacks: Callbacks,
     pub region: String,
     pub endpoint_url: Option<String>,
     pub credentials: Option<Credentials>,
@@ -75,6 +78,8 @@ pub enum ConfigError {
     SigningKeyUnknown(String),
     #[error("the variable {0} must be the key that the gateway knows us by, up to 500 visible ASCII characters")]
     NoGatewayKey(&'static str),
+    #[error("the variable {0} cannot be used: {1}")]
+    UnfitSecrets(&'static str, UnfitSecret),
 }
 
 fn wrong(name: &'static str, value: &str, must_be: &str) -> ConfigError {
@@ -145,6 +150,14 @@ impl Config {
         };
         let offered = gateways::offered(optional("GATEWAY").as_deref(), currency)?;
         let reached = gateways::reached(&optional, offered)?;
+        let verifier = |name, scheme| {
+            let verifier = optional(name).map(|secrets| Verifier::new(scheme, &secrets));
+            verifier.transpose().map_err(|unfit| ConfigError::UnfitSecrets(name, unfit))
+        };
+        let callbacks = Callbacks::new(
+            verifier("PLAIN_WEBHOOK_SECRETS", Scheme::StandardWebhooks)?,
+            verifier("STRIPE_WEBHOOK_SECRETS", Scheme::Stripe)?,
+        );
         let credentials = match (optional("AWS_ACCESS_KEY_ID"), optional("AWS_SECRET_ACCESS_KEY")) {
             (Some(access_key_id), Some(secret_access_key)) => {
                 Some(Credentials { access_key_id, secret_access_key, session_token: optional("AWS_SESSION_TOKEN") })
@@ -167,6 +180,7 @@ impl Config {
             sign_ups,
             offered,
             reached,
+            callbacks,
             region: required("AWS_REGION")?,
             endpoint_url: optional("AWS_ENDPOINT_URL"),
             credentials,
@@ -240,6 +254,31 @@ mod tests {
         for (wrong, says) in [("c2VjcmV0", "must be an Ed25519 key"), (&strange, "add its public half to TOKEN_KEYS")] {
             let error = with(wrong).unwrap_err().to_string();
             assert!(error.contains(says) && !error.contains(wrong), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_gateway_is_known_and_its_secrets_are_named_and_not_shown() {
+        let with = |name: &'static str, value: &str| {
+            let mut variables: BTreeMap<&'static str, &str> = complete();
+            variables.insert(name, value);
+            read(&variables)
+        };
+        assert_eq!(read(&complete()).unwrap().offered, None);
+        assert_eq!(with("GATEWAY", "stripe").unwrap().offered, Some(Gateway::Stripe));
+        assert!(with("GATEWAY", "Plain").unwrap_err().to_string().contains("plain or stripe"));
+        let good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let config = with("PLAIN_WEBHOOK_SECRETS", &format!("{good} {good}")).unwrap();
+        assert!(!format!("{config:?}").contains(good));
+        for (name, secrets) in [
+            ("PLAIN_WEBHOOK_SECRETS", "whsec_c2VjcmV0"),
+            ("PLAIN_WEBHOOK_SECRETS", &format!("{good} hushhush")),
+            ("STRIPE_WEBHOOK_SECRETS", "tooshort"),
+            ("STRIPE_WEBHOOK_SECRETS", " "),
+        ] {
+            let error = with(name, secrets).unwrap_err().to_string();
+            let is_shown = secrets.split_whitespace().any(|secret| error.contains(secret));
+            assert!(error.contains(name) && !is_shown, "{error}");
         }
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+pub(crate) mod callbacks;
 pub(crate) mod shop;
 
 use bytes::Bytes;
@@ -134,7 +135,10 @@ pub(crate) fn user_with<'a>(system: &'a System, name: &'a str, scopes: &'a str) 
 
 impl User<'_> {
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let request = Request::get(path).header("host", "localhost").header("x-user-id", self.name);
+        let request = Request::get(path)
+            .header("host", "localhost")
+            .header("x-user-id", self.name)
+            .header("x-user-scopes", self.scopes);
         self.system.call(request.body(Bytes::new()).unwrap()).await.into()
     }
 

@@ -1,9 +1,29 @@
 //! What a request for an order says, each part where it says it; and whether that goes together.
 
-use super::{Goods, IfLacking, Wanted};
+use super::{Goods, IfLacking, PayWith, Wanted};
 use crate::goods::Lines;
 use crate::ids::SlotId;
+use crate::payments::Gateway;
 use crate::{Amount, Refusal};
+
+/// What a request says that an order is paid with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paying {
+    #[default]
+    Balance,
+    Card,
+}
+
+impl Paying {
+    /// With what it is paid here. `None` by card, where no gateway charges any.
+    pub const fn here(self, offered: Option<Gateway>) -> Option<PayWith> {
+        match (self, offered) {
+            (Self::Balance, _) => Some(PayWith::Balance),
+            (Self::Card, Some(gateway)) => Some(PayWith::Card(gateway)),
+            (Self::Card, None) => None,
+        }
+    }
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Asked {

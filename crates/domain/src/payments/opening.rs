@@ -56,6 +56,12 @@ pub fn make(
     Ok(Outcome::Done(open(draft, payment, now)?))
 }
 
+/// A payment where no cards are charged any more: what was made when they were is answered as it was.
+pub fn made_before(draft: &mut Draft<'_>, id: PaymentId, fingerprint: Fingerprint) -> Result<Outcome<Payment>, Halt> {
+    let made = draft.get::<Payment>(Key::Payment(id))?.ok_or(Refusal::CardsNotOffered)?;
+    accounts::replay(made.fingerprint == fingerprint, made)
+}
+
 /// Opens the payment of an order of ours. Whether it is paid by what a gateway reported before is for the order to see.
 pub(crate) fn open_for_order(
     draft: &mut Draft<'_>,

@@ -100,6 +100,11 @@ impl Refund {
         GatewayKey::Refund(self.id)
     }
 
+    /// Whether it gives back of this payment; of another it is as one that does not exist.
+    pub fn of(refund: Option<Self>, payment: PaymentId) -> Result<Self, Refusal> {
+        refund.filter(|refund| refund.payment == payment).ok_or(Refusal::RefundNotFound)
+    }
+
     /// Whether it was promised with an order's end, and is nobody's to keep.
     pub const fn is_owed(&self) -> bool {
         matches!(self.why, WhyRefund::OrderEnded(_))
@@ -146,6 +151,18 @@ pub fn ask_refund(
     }
     let fingerprint = command.fingerprint;
     Ok(Outcome::Done(give_back(draft, payment, (command.id, WhyRefund::Requested), amount, fingerprint, now)?))
+}
+
+/// The same by whoever may give back what is anyone's: the refund is its payment's customer's.
+pub fn ask_refund_of_anyones(
+    draft: &mut Draft<'_>,
+    command: &AskRefund,
+    now: Timestamp,
+    terms: &Terms,
+) -> Result<Outcome<Refund>, Halt> {
+    let payment = draft.get::<Payment>(Key::Payment(command.payment))?;
+    let customer = payment.map_or(command.customer, |payment| payment.customer);
+    ask_refund(draft, &AskRefund { customer, ..command.clone() }, now, terms)
 }
 
 /// Gives back all that was captured for an order that has ended, as far as it is not on its way.

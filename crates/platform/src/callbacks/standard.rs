@@ -10,6 +10,10 @@ const TIME: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 const LONGEST_ID: usize = 255;
 
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    [ID, TIME, SIGNATURE].iter().any(|name| headers.contains_key(*name))
+}
+
 pub(super) struct Signed {
     pub(super) id: String,
     pub(super) seconds: i64,

@@ -7,6 +7,10 @@ use super::{Doubt, MOST_SIGNATURES, header, seconds};
 
 const SIGNATURE: &str = "stripe-signature";
 
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    headers.contains_key(SIGNATURE)
+}
+
 pub(super) struct Signed {
     pub(super) seconds: i64,
     /// What is signed before the body.

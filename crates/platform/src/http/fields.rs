@@ -6,7 +6,8 @@ use std::fmt;
 
 use domain::goods;
 use domain::ids::{Sku, SlotId};
-use domain::orders::IfLacking;
+use domain::orders::{IfLacking, Paying};
+use domain::text::Reference;
 use domain::{Amount, Currency, Refusal, Timestamp};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -166,6 +167,21 @@ impl Value<'_> {
             _ => return Err(self.refused(otherwise)),
         };
         Ok((choice, text))
+    }
+
+    pub fn pay_with(self) -> Result<(Paying, String), Problem> {
+        let text = self.text()?;
+        let choice = match text.as_str() {
+            "balance" => Paying::Balance,
+            "card" => Paying::Card,
+            _ => return Err(self.refused(Refusal::PayWithUnknown)),
+        };
+        Ok((choice, text))
+    }
+
+    pub fn reference(self) -> Result<(Reference, String), Problem> {
+        let text = self.text()?;
+        Ok((Reference::new(&text).map_err(|refusal| self.refused(refusal))?, text))
     }
 
     /// A list of objects, each read by `read` and with no other fields than those that it takes.

@@ -66,6 +66,10 @@ pub mod scopes {
     pub const STOCK: &str = "stock";
     pub const SLOTS: &str = "slots";
     pub const COURIER: &str = "courier";
+    /// Giving back what was captured, of whomever.
+    pub const REFUNDS: &str = "refunds";
+    /// Looking at anyone's payment, and ending what only a person can.
+    pub const OPERATOR: &str = "operator";
 }
 
 impl Request {
@@ -118,7 +122,16 @@ impl Request {
     /// Who calls, if their token lets them do what takes this scope.
     pub fn caller_with(&self, scope: &str) -> Result<&Caller, Problem> {
         let caller = self.caller()?;
-        if caller.scopes.iter().any(|known| known == scope) { Ok(caller) } else { Err(Problem::scope_missing(scope)) }
+        if caller.may(scope) { Ok(caller) } else { Err(Problem::scope_missing(scope)) }
+    }
+
+    pub const fn headers(&self) -> &http::HeaderMap {
+        &self.headers
+    }
+
+    /// The bytes of the body as they were sent, whatever the gateway made of them to hand them over.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     pub fn path_parameter(&self, name: &str) -> &str {
@@ -182,6 +195,10 @@ impl Request {
 }
 
 impl Caller {
+    pub fn may(&self, scope: &str) -> bool {
+        self.scopes.iter().any(|known| known == scope)
+    }
+
     /// `context` is what the authorizer function said, which payload format 2.0 puts under `lambda`.
     fn from_context(context: &HashMap<String, serde_json::Value>, now: Timestamp) -> Option<Self> {
         let text = |name: &str| context.get(name).and_then(serde_json::Value::as_str);

@@ -52,6 +52,9 @@ problems! {
     contended() => 503 "try_again" "Others changed the same things at the same time. Nothing was done; send the request again.";
     unavailable() => 503 "outcome_unknown"
         "It could not be found out in time whether this was done. Send the same request with the same Idempotency-Key.";
+    callback_not_verified() => 401 "callback_not_verified" "No signature of this is the gateway's.";
+    callback_malformed() => 400 "callback_malformed" "This is signed, and cannot be read as an event of the gateway's. It is kept.";
+    callback_changed() => 409 "callback_changed" "Another body came under this id before. This one is kept, and not taken in.";
     sign_in_not_set_up() => 501 "sign_in_not_set_up"
         "Nobody can sign up or in here: this stack has no key to sign tokens with. Its operator sets the parameter SigningKey.";
     internal() => 500 "internal_error" "Something is wrong on our side. Send the same request again later.";
@@ -98,6 +101,8 @@ impl Problem {
             | Refusal::DescriptionTooLong
             | Refusal::DescriptionHasControlCharacters
             | Refusal::IfUnpaidUnknown
+            | Refusal::PayWithUnknown
+            | Refusal::CardsNotOffered
             | Refusal::KeyUsedForAnotherRequest
             | Refusal::SkuMalformed
             | Refusal::SkuUnknown { .. }

@@ -7,7 +7,7 @@ use domain::accounts::Entry;
 use domain::books::{Kept, Key};
 use domain::events::EventId;
 use domain::goods::Product;
-use domain::ids::{CustomerId, OrderId};
+use domain::ids::{CustomerId, OrderId, PaymentId};
 use domain::messages::{Cursor, Notification};
 use domain::orders::Resource;
 use domain::payments::GatewayKey;
@@ -142,12 +142,35 @@ impl Table {
         from: Option<&Place>,
         limit: i32,
     ) -> Result<Option<Page<OrderId>>, ReadError> {
+        let of = Owned { owner: customer.to_string(), prefix: "", key_of: |id| OrderId::parse(id).map(Key::Order) };
+        self.owned(of, order_of, from, limit).await
+    }
+
+    /// The ids of a customer's payments, newest first. The index may lag a moment behind.
+    pub async fn payments_of(
+        &self,
+        customer: &CustomerId,
+        from: Option<&Place>,
+        limit: i32,
+    ) -> Result<Option<Page<PaymentId>>, ReadError> {
+        let key_of = |id: &str| PaymentId::parse(id).map(Key::Payment);
+        let of = Owned { owner: codec::payer(customer), prefix: "payments#", key_of };
+        self.owned(of, payment_id_of, from, limit).await
+    }
+
+    async fn owned<T>(
+        &self,
+        of: Owned,
+        id_of: fn(&Attributes) -> Result<T, CodecError>,
+        from: Option<&Place>,
+        limit: i32,
+    ) -> Result<Option<Page<T>>, ReadError> {
         let start = match from {
             None => None,
             Some(place) => {
-                let Some((created_at, order)) = parse_order_place(&place.0) else { return Ok(None) };
-                let mut start = codec::key_attributes(&Key::Order(order));
-                start.insert("owner".to_owned(), text(&customer.to_string()));
+                let Some((created_at, key)) = of.parse(&place.0) else { return Ok(None) };
+                let mut start = codec::key_attributes(&key);
+                start.insert("owner".to_owned(), text(&of.owner));
                 start.insert("created_at".to_owned(), number(created_at));
                 Some(start)
             }
@@ -159,20 +182,19 @@ impl Table {
             .index_name("by_owner")
             .key_condition_expression("#owner = :owner")
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", text(&customer.to_string()))
+            .expression_attribute_values(":owner", text(&of.owner))
             .scan_index_forward(false)
             .limit(limit + 1)
             .set_exclusive_start_key(start)
             .send()
             .await
             .map_err(unavailable)?;
-        let mut places: Vec<(Timestamp, OrderId)> =
-            answer.items.unwrap_or_default().iter().map(indexed_order).collect::<Result<_, _>>()?;
+        let mut images = answer.items.unwrap_or_default();
         let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = places.len() > wanted;
-        places.truncate(wanted);
-        let next = places.last().filter(|_| more).map(|(at, order)| Place(codec::place(*at, order)));
-        Ok(Some(Page { items: places.into_iter().map(|(_, order)| order).collect(), next }))
+        let more = images.len() > wanted;
+        images.truncate(wanted);
+        let next = images.last().filter(|_| more).map(|last| of.place(last)).transpose()?;
+        Ok(Some(Page { items: images.iter().map(id_of).collect::<Result<_, _>>()?, next }))
     }
 
     /// Who waits under a resource, oldest order first, strongly consistent, with the versions of the waiting items.
@@ -293,9 +315,29 @@ fn number(at: Timestamp) -> AttributeValue {
     AttributeValue::N(at.as_millis().to_string())
 }
 
-fn parse_order_place(place: &str) -> Option<(Timestamp, OrderId)> {
-    let (at, order) = place.split_once('#')?;
-    Some((Timestamp::from_sortable(at)?, OrderId::parse(order)?))
+/// Whose things of one kind are listed, and how a place among them is written.
+struct Owned {
+    owner: String,
+    /// So that a place in the one list is none in another.
+    prefix: &'static str,
+    key_of: fn(&str) -> Option<Key>,
+}
+
+impl Owned {
+    fn parse(&self, place: &str) -> Option<(Timestamp, Key)> {
+        let (at, id) = place.strip_prefix(self.prefix)?.split_once('#')?;
+        Some((Timestamp::from_sortable(at)?, (self.key_of)(id)?))
+    }
+
+    fn place(&self, image: &Attributes) -> Result<Place, CodecError> {
+        let (pk, sk) = key_of(image);
+        let at = image.get("created_at").and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok());
+        let id = pk.split_once('#').map(|(_, id)| id.to_owned());
+        match (at, id) {
+            (Some(at), Some(id)) => Ok(Place(format!("{}{}#{id}", self.prefix, Timestamp::from_millis(at).sortable()))),
+            _ => Err(CodecError::Address { pk, sk }),
+        }
+    }
 }
 
 fn delivery_of(image: &Attributes) -> Result<EventId, CodecError> {
@@ -328,14 +370,10 @@ fn order_of(image: &Attributes) -> Result<OrderId, CodecError> {
     }
 }
 
-fn indexed_order(image: &Attributes) -> Result<(Timestamp, OrderId), CodecError> {
-    let order = order_of(image)?;
-    let at = image.get("created_at").and_then(|value| value.as_n().ok()).and_then(|digits| digits.parse().ok());
-    match at {
-        Some(at) => Ok((Timestamp::from_millis(at), order)),
-        None => {
-            let (pk, sk) = codec::address(&Key::Order(order));
-            Err(CodecError::Address { pk, sk })
-        }
+fn payment_id_of(image: &Attributes) -> Result<PaymentId, CodecError> {
+    let (pk, sk) = key_of(image);
+    match parse_address(&pk, &sk) {
+        Some(Key::Payment(payment)) => Ok(payment),
+        _ => Err(CodecError::Address { pk, sk }),
     }
 }
