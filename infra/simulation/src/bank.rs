@@ -36,8 +36,8 @@ const CALLBACK_URL: &str = "http://127.0.0.1/payments/callback";
 const CALLBACK_PATH: &str = "/payments/callback";
 
 /// Who makes what the gateway is asked for, and who calls back, where a place is named.
-const MAKES: &str = "charge";
-const TELLS: &str = "callbacks";
+pub(crate) const MAKES: &str = "charge";
+pub(crate) const TELLS: &str = "callbacks";
 pub(crate) const CALLS_BACK: &str = "gateway";
 
 pub(crate) struct Bank {
@@ -359,6 +359,7 @@ impl Teller {
 
     async fn deliver(&self, point: &Point) -> Option<u16> {
         let (world, who) = (&*self.world, point.to_string());
+        let was_calm = world.is_calm();
         let (parts, body) = self.callback.request.clone().into_parts();
         world.note(&[b"tell", who.as_bytes(), format!("{:?}", parts.headers).as_bytes(), &body]);
         let mut request = http::Request::post(CALLBACK_PATH).header("host", "localhost");
@@ -374,8 +375,10 @@ impl Teller {
         };
         let status = answer.status().as_u16();
         world.note(&[b"told", who.as_bytes(), &status.to_be_bytes(), answer.body()]);
-        world.say(|| Line::new(Mark::Plain, &who, format!("POST {CALLBACK_PATH} {}", self.about())).to(status.to_string()));
-        world.answered_gateway(&self.callback, status);
+        world.say(|| {
+            Line::new(Mark::Plain, &who, format!("POST {CALLBACK_PATH} {}", self.about())).to(status.to_string())
+        });
+        world.answered_gateway(&self.callback, status, was_calm);
         Some(status)
     }
 }

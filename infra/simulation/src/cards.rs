@@ -8,8 +8,9 @@ use bytes::Bytes;
 use domain::books::Key;
 use domain::ids::{IdempotencyKey, OrderId, PaymentId};
 use domain::payments::{GatewayKey, Payment, PaymentState, Refund, RefundState};
+use local_system::System;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::bank;
 use crate::chance;
@@ -28,12 +29,20 @@ pub(crate) enum Card {
     /// For an order that is kept elsewhere.
     Pay(Body),
     /// The gateway charges for what is asked for only then.
-    ChargedBefore { after_ms: u64, kind: Kind, body: Body },
+    ChargedBefore {
+        after_ms: u64,
+        kind: Kind,
+        body: Body,
+    },
     Refund(Body),
     /// An operator says what became of one of those that wait for it, as the gateway has it.
     Operate(usize),
     /// An inventory tells of an order that is complete; so often.
-    Complete { minor: Option<i64>, names_order: bool, times: usize },
+    Complete {
+        minor: Option<i64>,
+        names_order: bool,
+        times: usize,
+    },
     Read(usize),
     List,
 }
@@ -146,7 +155,11 @@ impl Customer {
         match card {
             Card::Pay(body) => format!("pays {} for an order kept elsewhere (k{number})", decimal(body.minor)),
             Card::ChargedBefore { after_ms, kind, body } => {
-                format!("is charged {}, and asks {} for it {after_ms} ms later (k{number})", decimal(body.minor), kind.path())
+                format!(
+                    "is charged {}, and asks {} for it {after_ms} ms later (k{number})",
+                    decimal(body.minor),
+                    kind.path()
+                )
             }
             Card::Refund(body) => format!("{} (k{number})", self.refund_in_words(body)),
             Card::Operate(which) => format!("has the operator look at what waits ({which})"),
@@ -272,33 +285,26 @@ impl Customer {
         if let Some(minor) = minor {
             event["amount"] = decimal(minor).into();
         }
-        let order = self.model.intents.iter().find_map(|intent| intent.id.clone().filter(|_| intent.kind == Kind::Order));
+        let order =
+            self.model.intents.iter().find_map(|intent| intent.id.clone().filter(|_| intent.kind == Kind::Order));
         if let Some(order) = order.filter(|_| names_order) {
             event["order_id"] = order.into();
         }
         for _ in 0..times {
-            self.put_on_queue("-inventory-events", &event).await;
+            self.put_on_queue("-inventory", &event).await;
         }
         event["idempotent_key"] = format!("{}-o{number}", self.model.name).into();
         event["status"] = "PENDING".into();
-        self.put_on_queue("-inventory-events", &event).await;
+        self.put_on_queue("-inventory", &event).await;
     }
 
     /// By whoever else sends there; nothing goes wrong with it.
-    async fn put_on_queue(&self, name: &str, message: &serde_json::Value) {
+    async fn put_on_queue(&self, name: &str, message: &Value) {
         let queues = &self.system().cloud.stack().queues;
         let url = queues.iter().find(|queue| queue.name.ends_with(name)).map_or("", |queue| &queue.url);
         let body = json!({ "QueueUrl": url, "MessageBody": message.to_string() });
-        let request = http::Request::post(url)
-            .header("x-amz-target", "AmazonSQS.SendMessage")
-            .header("content-type", "application/x-amz-json-1.0")
-            .body(Bytes::from(body.to_string()));
-        let status = match request {
-            Ok(request) => self.system().cloud.connector().answer(request).await.status().as_u16(),
-            Err(_) => 0,
-        };
-        if status != 200 {
-            self.world().find(format!("the queue {name} took no message: {status}"));
+        if let Err(says) = ask_queues(self.system(), url, "SendMessage", &body).await {
+            self.world().find(format!("the queue {name} took no message: {says}"));
         }
     }
 
@@ -317,7 +323,10 @@ impl Customer {
         if let Some(heard) = self.whole("/payments", page).await {
             let due: Vec<String> = (0..self.model.intents.len())
                 .filter(|place| self.model.intents[*place].is_listed_by(asked_ms))
-                .filter_map(|place| self.payment_of(place).map(|id| id.to_string()))
+                .filter_map(|place| self.payment_of(place))
+                // Where stock comes first, it is opened only then.
+                .filter(|id| self.world().state().watch.get::<Payment>(&Key::Payment(*id)).is_some())
+                .map(|id| id.to_string())
                 .collect();
             let judged = told::listed(&heard, &due, self.world().is_calm());
             self.judged("GET /payments", judged);
@@ -334,6 +343,16 @@ impl Customer {
             self.list_payments(20).await;
         }
     }
+}
+
+/// Asks the queues in nobody's name: nothing goes wrong with it.
+pub(crate) async fn ask_queues(system: &System, url: &str, what: &str, body: &Value) -> Result<(), String> {
+    let request = http::Request::post(url)
+        .header("x-amz-target", format!("AmazonSQS.{what}"))
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(Bytes::from(body.to_string()));
+    let answer = system.cloud.connector().answer(request.map_err(|error| error.to_string())?).await;
+    if answer.status().is_success() { Ok(()) } else { Err(String::from_utf8_lossy(answer.body()).into_owned()) }
 }
 
 fn order(rng: &mut fastrand::Rng) -> Body {

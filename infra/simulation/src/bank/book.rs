@@ -23,6 +23,9 @@ use crate::world::World;
 /// How far the time in a signature may be off, either way.
 const TOLERANCE_S: i64 = 300;
 
+/// What makes what is told another sum.
+const OTHER_MONEY: [Mischief; 2] = [Mischief::CallbackWrongAmount, Mischief::CallbackWrongCurrency];
+
 /// What came to the gateway and went out from it, as the network saw it.
 #[derive(Debug, Default)]
 pub(crate) struct Till {
@@ -90,8 +93,9 @@ impl Till {
         let before = self.asked.entry(key).or_default();
         let judged = match calling(key, watch) {
             None => Err(format!("the gateway is asked about {key}, which nobody has committed")),
-            Some(calling) if is_send => may_send(before, &calling, request.gateway)
-                .map_err(|says| format!("{key} is sent {says}")),
+            Some(calling) if is_send => {
+                may_send(before, &calling, request.gateway).map_err(|says| format!("{key} is sent {says}"))
+            }
             Some(_) => Ok(()),
         };
         if !is_send && before.iter().any(|exchange| exchange.is_send && exchange.is_in_doubt()) {
@@ -158,9 +162,9 @@ impl Till {
         for action in actions {
             let Action::Put { item, .. } = action else { continue };
             let judged = match item {
-                Item::Payment(payment) => self
-                    .step(payment, core)
-                    .map_err(|says| format!("payment {}: {says}", payment.id)),
+                Item::Payment(payment) => {
+                    self.step(payment, core).map_err(|says| format!("payment {}: {says}", payment.id))
+                }
                 Item::Refund(refund) if refund.state == RefundState::GivenBack => {
                     let key = refund.gateway_key().to_string();
                     let is_done = core
@@ -206,8 +210,13 @@ impl Till {
                 Some(GatewayKey::Charge(id)) => watch.get::<Payment>(&Key::Payment(id)),
                 _ => None,
             };
-            if payment.is_none() {
+            let Some(payment) = payment else {
                 findings.push(format!("the gateway has charge {} for {key:?}, which is not here", charge.id));
+                continue;
+            };
+            let is_looked_at = !payment.doubts.is_empty() || self.judged.contains(&payment.id);
+            if !is_looked_at && core.book().events_of(&charge.id).any(|event| self.has_taken_other_money(event)) {
+                findings.push(format!("payment {}: other money was told of it, and nobody is to look", payment.id));
             }
         }
         for payment in watch.payments() {
@@ -215,6 +224,12 @@ impl Till {
             findings.extend(judged.into_iter().map(|says| format!("payment {}: {says}", payment.id)));
         }
         findings
+    }
+
+    /// Whether a callback was taken that tells of another amount or currency than was charged.
+    fn has_taken_other_money(&self, event: &Event) -> bool {
+        let is_other = event.refund.is_none() && OTHER_MONEY.iter().any(|mischief| event.mischiefs.contains(mischief));
+        is_other && self.told.get(&event.id).is_some_and(|told| told.iter().any(|told| told.is_taken))
     }
 
     fn judge_payment(&self, payment: &Payment, core: &gateway::Gateway, watch: &Watch) -> Vec<String> {
@@ -300,7 +315,8 @@ fn may_send(before: &[Exchange], calling: &Calling, gateway: Gateway) -> Judged 
     let Some(doubted) = before.iter().rposition(|exchange| exchange.is_send && exchange.is_in_doubt()) else {
         return Ok(());
     };
-    let is_known = before[doubted..].iter().any(|exchange| !exchange.is_send && exchange.heard == Some(Heard::Status(404)));
+    let is_known =
+        before[doubted..].iter().any(|exchange| !exchange.is_send && exchange.heard == Some(Heard::Status(404)));
     must(is_known, || format!("though {} may have arrived, and nobody has asked", before[doubted].point))
 }
 
@@ -323,12 +339,7 @@ fn signed_at(callback: &Callback) -> Option<i64> {
 }
 
 /// Whether something went wrong outside that a person has to look at.
-fn is_explained(
-    doubt: Doubt,
-    payment: &Payment,
-    charge: Option<&Charge>,
-    core: &gateway::Gateway,
-) -> bool {
+fn is_explained(doubt: Doubt, payment: &Payment, charge: Option<&Charge>, core: &gateway::Gateway) -> bool {
     let told = |of_refund: bool, wrong: &[Mischief]| {
         let events = charge.into_iter().flat_map(|charge| core.book().events_of(&charge.id));
         let mut events = events.filter(|event| event.refund.is_some() == of_refund);
@@ -384,7 +395,8 @@ impl World {
         }
     }
 
-    pub(super) fn answered_gateway(&self, callback: &Callback, status: u16) {
+    /// `was_calm` says whether it was when this was sent.
+    pub(super) fn answered_gateway(&self, callback: &Callback, status: u16, was_calm: bool) {
         let judged = {
             let core = self.bank.core();
             let Some(event) = core.book().event(&callback.id.event) else { return };
@@ -392,9 +404,8 @@ impl World {
             state.till.answered(callback, event, status, self.now_ms(), self.swarm.skew_ms)
         };
         self.count_gateway();
-        let judged = judged.and_then(|()| {
-            must(status < 500 || !self.is_calm(), || format!("in the calm it is answered {status}"))
-        });
+        let judged =
+            judged.and_then(|()| must(status < 500 || !was_calm, || format!("in the calm it is answered {status}")));
         if let Err(says) = judged {
             self.find(format!("a callback under {}: {says}", callback.id.event));
         }

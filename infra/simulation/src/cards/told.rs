@@ -50,7 +50,9 @@ pub(crate) fn as_asked(key: &str, kind: Kind, body: &Body, json: &Value) -> Judg
         Kind::Order if body.card => must(json["pay_with"] == "card" && json["payment"].is_string(), || {
             format!("{key}: it was to be paid by card: {json}")
         }),
-        Kind::Order => must(json["pay_with"].is_null(), || format!("{key}: it was to be paid from the balance: {json}")),
+        Kind::Order => {
+            must(json["pay_with"].is_null(), || format!("{key}: it was to be paid from the balance: {json}"))
+        }
         Kind::Deposit | Kind::Receipt => Ok(()),
     }
 }
