@@ -8,7 +8,7 @@ use domain::books::{Item, Key};
 use domain::ids::PaymentId;
 use domain::orders::{Order, OrderState};
 use domain::payments::{
-    Calling, Doubt, Gateway, GatewayKey, NoAnswer, Origin, Payment, PaymentState, Refund, RefundState,
+    Calling, Doubt, Gateway, GatewayKey, NoAnswer, Origin, Payment, PaymentState, Refund, RefundState, WhyRefund,
 };
 use domain::promises::watch::{Action, Watch};
 use gateway::{Callback, Charge, Event, Mischief, Signs};
@@ -157,13 +157,16 @@ impl Till {
     }
 
     /// What a commit says of payments, held against what the gateway has done by then.
-    fn see(&mut self, actions: &[Action], core: &gateway::Gateway) -> Vec<String> {
+    fn see(&self, actions: &[Action], core: &gateway::Gateway, watch: &Watch) -> Vec<String> {
         let mut findings = Vec::new();
         for action in actions {
             let Action::Put { item, .. } = action else { continue };
             let judged = match item {
                 Item::Payment(payment) => {
                     self.step(payment, core).map_err(|says| format!("payment {}: {says}", payment.id))
+                }
+                Item::Refund(refund) if refund.state == RefundState::Pending => {
+                    must(is_due(refund, watch), || format!("refund {}: its order has not completed", refund.id))
                 }
                 Item::Refund(refund) if refund.state == RefundState::GivenBack => {
                     let key = refund.gateway_key().to_string();
@@ -192,6 +195,12 @@ impl Till {
             let taken = charge.filter(|charge| charge.was_captured());
             let is_so = taken.is_some_and(|charge| i64::try_from(charge.amount) == Ok(captured.minor()));
             must(is_so, || format!("{captured} are captured, and the gateway says {:?}", charge.map(|c| c.state)))?;
+        }
+        if payment.state == PaymentState::Expired && gateway.is_asked_by_key() {
+            let exchanges = self.asked.get(&payment.gateway_key()).map_or(&[][..], Vec::as_slice);
+            if let Some(point) = unasked(exchanges) {
+                return Err(format!("it is given up, though {point} may have arrived, and nobody has asked"));
+            }
         }
         if payment.state == PaymentState::Declined {
             must(charge.is_some_and(|charge| charge.decline.is_some()), || {
@@ -312,12 +321,28 @@ fn may_send(before: &[Exchange], calling: &Calling, gateway: Gateway) -> Judged 
     if !gateway.is_asked_by_key() {
         return Ok(());
     }
-    let Some(doubted) = before.iter().rposition(|exchange| exchange.is_send && exchange.is_in_doubt()) else {
-        return Ok(());
-    };
-    let is_known =
-        before[doubted..].iter().any(|exchange| !exchange.is_send && exchange.heard == Some(Heard::Status(404)));
-    must(is_known, || format!("though {} may have arrived, and nobody has asked", before[doubted].point))
+    match unasked(before) {
+        None => Ok(()),
+        Some(point) => Err(format!("though {point} may have arrived, and nobody has asked")),
+    }
+}
+
+/// Where something was sent that may have arrived, if nobody was told since that it has not.
+fn unasked(exchanges: &[Exchange]) -> Option<&Point> {
+    let doubted = exchanges.iter().rposition(|exchange| exchange.is_send && exchange.is_in_doubt())?;
+    let is_not_there = |exchange: &Exchange| !exchange.is_send && exchange.heard == Some(Heard::Status(404));
+    (!exchanges[doubted..].iter().any(is_not_there)).then_some(&exchanges[doubted].point)
+}
+
+/// Of an order of ours money goes back on request once it has completed, and not before.
+fn is_due(refund: &Refund, watch: &Watch) -> bool {
+    let origin = watch.get::<Payment>(&Key::Payment(refund.payment)).map(|payment| payment.origin);
+    match (refund.why, origin) {
+        (WhyRefund::Requested, Some(Origin::Order(order))) => {
+            watch.get::<Order>(&Key::Order(order)).is_some_and(|order| order.state == OrderState::Completed)
+        }
+        _ => true,
+    }
 }
 
 fn calling(key: GatewayKey, watch: &Watch) -> Option<Calling> {
@@ -425,7 +450,8 @@ impl World {
     /// What a commit says, against what the gateway has done by then.
     pub(crate) fn judge_cards(&self, actions: &[Action]) -> Vec<String> {
         let core = self.bank.core();
-        self.state().till.see(actions, &core)
+        let state = self.state();
+        state.till.see(actions, &core, &state.watch)
     }
 
     /// Both books say the same.
