@@ -74,9 +74,9 @@ async fn hear(app: &App, attempt: &Attempt, answer: &Answer) {
     let Attempt { key, gateway, .. } = *attempt;
     let Some(went) = answer.went() else { return };
     if went == Went::Well {
-        app.gateways.went_well(gateway);
+        app.gateways.went_well(gateway, app.now());
     }
-    let tally = app.gateways.tally(gateway);
+    let tally = app.gateways.tally(gateway, app.now());
     let heard = app
         .store
         .decide(Needs::load([Key::Breaker(gateway)]), |books, now| {

@@ -107,8 +107,8 @@ functions! {
     "advance-orders" => event advance_orders;
     "notify" => event notify;
     "deliver-webhook" => event deliver_webhook;
-    "call-gateway" => event call_gateway;
     "take-inventory" => event take_inventory;
+    "call-gateway" => event call_gateway;
     "sweep" => event sweep;
     "recover" => event recover;
 }

@@ -4,6 +4,7 @@
 //! first of them, so nothing is skipped. What was behind it may be told before it and again after it: nobody depends
 //! on the order of what is told, and repeats are recognised by their ids.
 
+use domain::messages::Message;
 use domain::planted;
 use platform::App;
 use platform::runtime::{Failed, Invocation};
@@ -22,6 +23,13 @@ pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Val
     let messages = batch.records.iter().enumerate();
     let messages =
         messages.flat_map(|(place, record)| record.messages().into_iter().map(move |message| (place, message)));
+    let messages: Vec<_> = messages.collect();
+    let is_for_a_person = |message: &Message| matches!(message, Message::Public(event) if event.is_for_a_person());
+    let for_a_person = messages.iter().filter(|(_, message)| is_for_a_person(message)).count();
+    if for_a_person > 0 {
+        let count = u64::try_from(for_a_person).unwrap_or(u64::MAX);
+        app.metrics.count("ForAPerson", count, &app.config.table, None, app.now());
+    }
     failed.extend(app.outbox.publish(messages).await);
     if planted!(RelayNamesLast) {
         failed = failed.split_off(&failed.last().copied().unwrap_or_default());

@@ -3,9 +3,10 @@
 //! asked for; a delivery whose pause is over is sent on its way. The index only says where to look; what is done is decided
 //! on the item itself.
 
+use domain::books::{Kept as _, Key};
 use domain::events::EventId;
 use domain::ids::OrderId;
-use domain::payments::GatewayKey;
+use domain::payments::{Breaker, BreakerPhase, Gateway, GatewayKey};
 use domain::planted;
 use futures_util::future::join_all;
 use platform::runtime::{Failed, Invocation};
@@ -34,6 +35,7 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
         }
         sweep(app, kind, invocation, &mut tally).await?;
     }
+    measure_breakers(app).await.map_err(|error| Failed(error.to_string()))?;
     let Tally { looked, failures } = tally;
     if failures > 0 {
         return Err(Failed(format!("{failures} of {looked} orders, payments and deliveries could not be looked at")));
@@ -111,6 +113,21 @@ impl std::fmt::Display for Due {
             Self::Delivery(event) => write!(f, "delivery of {event}"),
         }
     }
+}
+
+/// Says once a minute whether each gateway is called, so that who watches need not remember what was said last.
+async fn measure_breakers(app: &App) -> Result<(), ReadError> {
+    let keys = [Gateway::Plain, Gateway::Stripe].map(Key::Breaker);
+    for (key, kept) in app.store.table().load(&keys).await? {
+        let Key::Breaker(gateway) = key else { continue };
+        let kept = kept.as_ref().and_then(|stored| Breaker::of_item(&stored.found.item));
+        if kept.is_some() || app.config.offered == Some(gateway) {
+            let is_open = kept.is_some_and(|breaker| breaker.phase != BreakerPhase::Closed);
+            let of = Some(("Gateway", gateway.name()));
+            app.metrics.count("BreakerOpen", u64::from(is_open), &app.config.table, of, app.now());
+        }
+    }
+    Ok(())
 }
 
 async fn sweep(app: &App, kind: Kind, invocation: Invocation, tally: &mut Tally) -> Result<(), Failed> {

@@ -24,6 +24,8 @@ struct Row {
     is_open: bool,
     /// Without which nobody is answered but that it is missing: `Row { scope: Some("stock"), ..own(…) }`.
     scope: Option<&'static str>,
+    /// With one of which another is answered as the owner.
+    also: &'static [&'static str],
     /// What the owner is answered, and what another is who may call.
     owner: u16,
     other: u16,
@@ -35,7 +37,7 @@ const fn open(route: &'static str, body: &'static str, status: u16) -> Row {
 
 /// What each has one of.
 const fn own(route: &'static str, body: &'static str, status: u16) -> Row {
-    Row { route, body, is_open: false, scope: None, owner: status, other: status }
+    Row { route, body, is_open: false, scope: None, also: &[], owner: status, other: status }
 }
 
 /// What is the owner's, and for others as if it were not there.
@@ -43,7 +45,8 @@ const fn owners(route: &'static str, body: &'static str, status: u16) -> Row {
     Row { other: 404, ..own(route, body, status) }
 }
 
-/// In the path, `{id}` and `{order}` are an order of the owner's. It is cancelled before there is money for it.
+/// In the path, `{id}` and `{order}` are an order of the owner's, which is cancelled before there is money for it; of payments
+/// `{id}` is one of the owner's that was captured, and `{refund}` was given back of it.
 const TABLE: &[Row] = &[
     owners("POST /orders/{id}/cancel", "", 200),
     Row { scope: Some("stock"), ..own("PUT /stock/{sku}", r#"{"name":"Tea","price":1}"#, 200) },
@@ -67,6 +70,18 @@ const TABLE: &[Row] = &[
     // Another's secret, which replaces nobody's.
     own("POST /webhook/secret", r#"{"replaces":"whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="}"#, 409),
     own("DELETE /webhook", "", 204),
+    own("POST /payments", r#"{"amount":1,"currency":"EUR","reference":"7"}"#, 202),
+    own("GET /payments", "", 200),
+    Row { also: &["operator"], ..owners("GET /payments/{id}", "", 200) },
+    Row { scope: Some("refunds"), ..own("POST /payments/{id}/refunds", r#"{"amount":5}"#, 409) },
+    Row { also: &["refunds", "operator"], ..owners("GET /payments/{id}/refunds/{refund}", "", 200) },
+    Row { scope: Some("operator"), ..own("POST /payments/{id}/complete", "", 200) },
+    Row { scope: Some("operator"), ..own("POST /payments/{id}/fail", "", 409) },
+    Row { scope: Some("operator"), ..own("POST /payments/{id}/refunds/{refund}/complete", "", 200) },
+    Row { scope: Some("operator"), ..own("POST /payments/{id}/refunds/{refund}/fail", "", 409) },
+    Row { scope: Some("operator"), ..own("POST /reports/{key}/dismiss", "", 404) },
+    // Whoever is known by a token has signed nothing.
+    open("POST /payments/callback", "{}", 401),
     open("GET /openapi.json", "", 200),
     open("POST /profiles", r#"{"email":"a@b","password":"1234567"}"#, 422),
     open("POST /sessions", r#"{"email":"a@b","password":"1234567"}"#, 422),
@@ -81,14 +96,35 @@ struct Who {
 }
 
 impl Who {
+    fn has(&self, scope: &str) -> bool {
+        self.scopes.split(' ').any(|held| held == scope)
+    }
+
     fn may(&self, row: &Row) -> bool {
-        row.scope.is_none_or(|scope| self.scopes.split(' ').any(|held| held == scope))
+        row.scope.is_none_or(|scope| self.has(scope))
     }
 }
 
-async fn call(system: &System, row: &Row, who: &Who, id: &str) -> Response<Bytes> {
+/// What the paths name.
+struct Ids {
+    order: String,
+    payment: String,
+    refund: String,
+}
+
+impl Ids {
+    /// Of what is not there.
+    fn none() -> Self {
+        let none = || "a".repeat(32);
+        Self { order: none(), payment: none(), refund: none() }
+    }
+}
+
+async fn call(system: &System, row: &Row, who: &Who, ids: &Ids) -> Response<Bytes> {
     let (method, path) = row.route.split_once(' ').unwrap();
-    let path = path.replace("{id}", id).replace("{order}", id).replace("{sku}", "TEA");
+    let id = if path.starts_with("/payments") { &ids.payment } else { &ids.order };
+    let path = path.replace("{id}", id).replace("{order}", &ids.order).replace("{sku}", "TEA");
+    let path = path.replace("{refund}", &ids.refund).replace("{key}", &format!("charge-{}", ids.payment));
     let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
     if let Some(token) = &who.token {
         request = request.header("authorization", format!("Bearer {token}"));
@@ -142,14 +178,23 @@ async fn every_route_answers_every_caller_as_the_table_says() {
 
     let row = |route: &str| TABLE.iter().find(|row| row.route == route).unwrap();
     for who in others.iter().chain([&owner]) {
-        call(&system, row("POST /accounts"), who, "").await;
+        call(&system, row("POST /accounts"), who, &Ids::none()).await;
     }
-    let order: Value = serde_json::from_slice(call(&system, row("POST /orders"), &owner, "").await.body()).unwrap();
-    let order = order["id"].as_str().unwrap();
-    system.settled().await;
+    let made = async |route: &str, body: &'static str, who: &Who, ids: &Ids| {
+        let row = Row { body, ..*row(route) };
+        let made: Value = serde_json::from_slice(call(&system, &row, who, ids).await.body()).unwrap();
+        system.settled().await;
+        made["id"].as_str().unwrap_or_else(|| panic!("{route}: {made}")).to_owned()
+    };
+    // Under keys of their own.
+    let (before, refunder) = (known("before", "alice", ""), known("before", "refunds keeper", "refunds"));
+    let mut ids = Ids::none();
+    ids.order = made("POST /orders", r#"{"amount":1}"#, &before, &ids).await;
+    ids.payment = made("POST /payments", r#"{"amount":2,"currency":"EUR","reference":"8"}"#, &before, &ids).await;
+    ids.refund = made("POST /payments/{id}/refunds", r#"{"amount":1}"#, &refunder, &ids).await;
 
     for row in TABLE {
-        let answered = async |who: &Who| said(&call(&system, row, who, order).await);
+        let answered = async |who: &Who| said(&call(&system, row, who, &ids).await);
         let shown = |who: &Who| format!("{} by {}", row.route, who.called);
         if row.is_open {
             for who in others.iter().chain([&owner, &nobody, &expired, &forged]) {
@@ -161,7 +206,8 @@ async fn every_route_answers_every_caller_as_the_table_says() {
         for who in [&expired, &forged] {
             assert_eq!(answered(who).await, (403, "Forbidden".to_owned()), "{}", shown(who));
         }
-        for (who, status) in others.iter().map(|who| (who, row.other)).chain([(&owner, row.owner)]) {
+        let status_of = |who: &Who| if row.also.iter().any(|scope| who.has(scope)) { row.owner } else { row.other };
+        for (who, status) in others.iter().map(|who| (who, status_of(who))).chain([(&owner, row.owner)]) {
             if !who.may(row) {
                 assert_eq!(answered(who).await, (403, "scope_missing".to_owned()), "{}", shown(who));
                 continue;
@@ -169,8 +215,8 @@ async fn every_route_answers_every_caller_as_the_table_says() {
             assert_eq!(answered(who).await.0, status, "{}", shown(who));
             if status == 404 {
                 // As if it were not there: the same as what is not.
-                let theirs = call(&system, row, who, order).await;
-                let none = call(&system, row, who, &"a".repeat(32)).await;
+                let theirs = call(&system, row, who, &ids).await;
+                let none = call(&system, row, who, &Ids::none()).await;
                 assert_eq!(theirs.body(), none.body(), "{}", shown(who));
             }
         }

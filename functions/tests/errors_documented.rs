@@ -7,7 +7,8 @@ use std::path::Path;
 
 use domain::ids::{Sku, SlotId};
 use domain::orders::OrderState;
-use domain::{Currency, Refusal};
+use domain::payments::PaymentState;
+use domain::{Amount, Currency, Refusal};
 use platform::http::Problem;
 
 /// One of each; `every_refusal_is_here` holds it against the codes.
@@ -27,6 +28,8 @@ fn refusals() -> Vec<Refusal> {
         Refusal::DescriptionTooLong,
         Refusal::DescriptionHasControlCharacters,
         Refusal::IfUnpaidUnknown,
+        Refusal::PayWithUnknown,
+        Refusal::CardsNotOffered,
         Refusal::KeyUsedForAnotherRequest,
         Refusal::AccountNotFound,
         Refusal::OrderNotFound,
@@ -73,6 +76,20 @@ fn refusals() -> Vec<Refusal> {
         Refusal::WebhookNotFound,
         Refusal::WebhookSecretMalformed,
         Refusal::WebhookSecretNotCurrent,
+        Refusal::PaymentNotFound,
+        Refusal::ReferenceLength,
+        Refusal::ReferenceHasControlCharacters,
+        Refusal::ReferenceNamesOrder,
+        Refusal::PaymentNotCaptured { state: PaymentState::Pending },
+        Refusal::PaymentInReview,
+        Refusal::PaymentNotByCard,
+        Refusal::OrderNotCompleted { state: OrderState::AwaitingStock },
+        Refusal::RefundTooLarge { left: Amount::ZERO, currency },
+        Refusal::TooManyRefunds,
+        Refusal::NotForAnOperator { state: PaymentState::Pending },
+        Refusal::CapturedAlready,
+        Refusal::RefundNotFound,
+        Refusal::RefundIsOwed,
     ]
 }
 

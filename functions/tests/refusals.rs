@@ -249,6 +249,39 @@ fn cases_of_goods() -> Vec<Case> {
         case("GET /stock?page=2", "", 400, "parameter_unknown"),
         case("GET /slots?limit=0", "", 400, "limit_malformed"),
     ];
+    let payment = |body: &str, code| case("POST /payments", body, 422, code);
+    let by_card = |reference: &str| format!(r#"{{"amount":1,"currency":"EUR","reference":{reference}}}"#);
+    let id = "a".repeat(32);
+    cases.extend([
+        order(r#"{"amount":1,"pay_with":"cash"}"#, 422, "pay_with_unknown"),
+        order(r#"{"amount":1,"pay_with":true}"#, 422, "field_wrong_type"),
+        payment(r#"{"amount":1,"reference":"7"}"#, "field_missing"),
+        payment(r#"{"amount":1,"currency":"EUR"}"#, "field_missing"),
+        payment(&by_card("7"), "field_wrong_type"),
+        payment(&by_card(r#""""#), "reference_length"),
+        payment(&by_card(&format!("{:?}", "ü".repeat(101))), "reference_length"),
+        payment(&by_card(r#""a\u0000""#), "reference_has_control_characters"),
+        payment(&by_card(&format!("{id:?}")), "reference_names_order"),
+        payment(r#"{"amount":1,"currency":"eur","reference":"7"}"#, "currency_unknown"),
+        Case { key: None, ..case("POST /payments", "{}", 400, "idempotency_key_missing") },
+        case("GET /payments/none", "", 404, "payment_not_found"),
+        case("GET /payments?page=2", "", 400, "parameter_unknown"),
+        case("GET /payments?cursor=YSBi", "", 400, "cursor_malformed"),
+        case("GET /payments/none/refunds/none", "", 404, "payment_not_found"),
+        case("POST /payments/callback", "{}", 401, "callback_not_verified"),
+    ]);
+    for (call, code) in [
+        ("POST /payments/none/refunds", "payment_not_found"),
+        ("POST /payments/none/complete", "payment_not_found"),
+        ("POST /payments/none/fail", "payment_not_found"),
+        ("POST /payments/none/refunds/none/complete", "payment_not_found"),
+        ("POST /payments/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/refunds/none/fail", "refund_not_found"),
+        ("POST /reports/none/dismiss", "payment_not_found"),
+        ("POST /reports/refund-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/dismiss", "refund_not_found"),
+    ] {
+        cases.push(Case { scopes: "operator refunds", ..case(call, "{}", 404, code) });
+        cases.push(case(call, "{}", 403, "scope_missing"));
+    }
     for call in ["PUT /stock/tea", "POST /stock/tea/receipts", "PUT /slots/noon", "POST /deliveries/none/accept"] {
         cases.push(Case { scopes: "operator refunds", ..case(call, "{}", 403, "scope_missing") });
     }
@@ -315,6 +348,18 @@ async fn the_table_of_refusals_is_complete() {
         "outcome_unknown",
         "internal_error",
         "webhook_secret_not_current",
+        "cards_not_offered",
+        "payment_not_captured",
+        "payment_in_review",
+        "payment_not_by_card",
+        "order_not_completed",
+        "refund_too_large",
+        "too_many_refunds",
+        "not_for_an_operator",
+        "captured_already",
+        "refund_is_owed",
+        "callback_malformed",
+        "callback_changed",
     ];
     let known: BTreeSet<&str> = platform::http::Problem::OF_REQUESTS
         .iter()

@@ -397,6 +397,10 @@ impl IdempotencyKey {
         (!key.is_empty() && key.len() <= Self::LONGEST && key.bytes().all(allowed)).then(|| Self(key.to_owned()))
     }
 
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -229,6 +229,13 @@ pub enum PublicDetail {
     },
 }
 
+impl PublicEvent {
+    /// Whether a person is to look, so that somebody has to be told at once.
+    pub fn is_for_a_person(&self) -> bool {
+        matches!(self.detail_type, "payment.doubted" | "payment.operator_due" | "gateway.orphan")
+    }
+}
+
 /// What an order of goods waits for, for everyone outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

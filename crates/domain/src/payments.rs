@@ -15,6 +15,7 @@ mod gateway;
 mod inventory;
 mod looking;
 mod opening;
+mod reconciling;
 mod refund;
 mod reviewing;
 mod state;
@@ -37,6 +38,7 @@ pub use inventory::{InventoryEvent, InventoryStatus, of_event};
 pub use looking::look;
 pub(crate) use opening::open_for_order;
 pub use opening::{MakePayment, made_before, make};
+pub use reconciling::{Difference, Differs, Moved, Ours, Reconciled, Reconciling, ReportLine, Window};
 pub(crate) use refund::give_back_all;
 pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund, ask_refund_of_anyones};
 pub use reviewing::{Verdict, end_refund, judge};
@@ -94,6 +96,9 @@ pub struct Payment {
     /// When someone looks at it next; one of which nothing is unsettled has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
+    /// While it waits for a person: when they are told so next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_at: Option<Timestamp>,
     pub timeline: Vec<Passage>,
 }
 
@@ -303,6 +308,7 @@ impl Payment {
         }
         self.doubts.push(doubt);
         self.doubts.sort_unstable();
+        self.remind_at = self.remind_at.or(Some(now.after(REMINDER)));
         self.pass(draft, Told::PaymentDoubted { doubt }, now)?;
         self.hear(draft, Said::Doubted, now)?;
         self.look_by(now.after(REMINDER));

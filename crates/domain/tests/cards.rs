@@ -10,10 +10,11 @@ use domain::events::Told;
 use domain::ids::{Fingerprint, OrderId, PaymentId, RefundId};
 use domain::orders::{Advanced, IfLacking, OrderState, PayWith, What};
 use domain::payments::{
-    self, Answer, AskRefund, Call, Doubt, Gateway, GatewayKey, MOST_OPEN_REFUNDS, No, NoAnswer, PaymentState,
+    self, Answer, AskRefund, Begun, Call, Doubt, Gateway, GatewayKey, MOST_OPEN_REFUNDS, No, NoAnswer, PaymentState,
     RefundState, ReportedState, Verdict, WhyRefund,
 };
-use domain::{Amount, Millis, Refusal};
+use domain::promises::watch::Action;
+use domain::{Amount, Millis, Refusal, Timestamp};
 use support::{Ledger, Policies, customer, key, reported};
 
 const CARD: PayWith = PayWith::Card(Gateway::Plain);
@@ -503,5 +504,41 @@ fn a_report_on_a_refund_that_is_not_there_waits_for_it() {
     ledger.cancel("alice", id).unwrap();
     ledger.call_back("c2", "", of, &reported(ReportedState::Captured, 500));
     assert_eq!(state(&ledger, of), PaymentState::Refunded);
+    holds(&ledger);
+}
+
+/// How often somebody was told that a person has to decide.
+fn reminders(ledger: &Ledger) -> Vec<Timestamp> {
+    let events = ledger.commits.iter().flatten().flat_map(|action| match action {
+        Action::Put { events, .. } => events.clone(),
+        _ => Vec::new(),
+    });
+    events.filter(|event| event.told == Told::OperatorDue).map(|event| event.at).collect()
+}
+
+#[test]
+fn a_person_is_reminded_once_a_day_though_a_refund_is_looked_at_each_hour() {
+    let (mut ledger, payment) = paid();
+    let refund = asked(&mut ledger, payment, "r", 100);
+    let other = reported(ReportedState::Captured, 999);
+    ledger.call_back("c", "body", GatewayKey::Charge(payment), &other);
+    assert_eq!(ledger.payment(payment).state, PaymentState::InReview);
+    // The gateway never says what became of the refund.
+    let doubted_at = ledger.now;
+    while ledger.now < doubted_at.after(Millis::hours(73)) {
+        let due = ledger.payment(payment).look_at.unwrap();
+        ledger.now = ledger.now.max(due);
+        assert!(ledger.look_at(GatewayKey::Charge(payment)), "it is due");
+        while !ledger.calls.is_empty() {
+            let message = ledger.calls.remove(0);
+            if matches!(ledger.begin_call(message), Begun::Call(_)) {
+                ledger.settle_call(refund, &LOST, 0);
+            }
+        }
+    }
+    let hours: Vec<_> =
+        reminders(&ledger).iter().map(|at| (at.as_millis() - doubted_at.as_millis()) / 3_600_000).collect();
+    assert_eq!(hours.len(), 3, "{hours:?}");
+    assert!(hours.iter().zip([24, 48, 72]).all(|(at, day)| (day..=day + 2).contains(at)), "{hours:?}");
     holds(&ledger);
 }

@@ -233,6 +233,37 @@ fn what_may_have_arrived_is_asked_for_before_anything_is_sent_again() {
     holds(&ledger);
 }
 
+/// A key that is used up by an error, of which the gateway knows nothing else: sending fails, asking finds nothing.
+#[test]
+fn what_fails_and_is_not_there_is_not_tried_without_a_pause_for_ever() {
+    let (mut ledger, of) = paying(Gateway::Plain);
+    let began = ledger.now;
+    let (mut sent, mut asked) = (0, 0);
+    while ledger.payment(id(of)).state != PaymentState::InReview {
+        while !ledger.calls.is_empty() {
+            let message = ledger.calls.remove(0);
+            match ledger.begin_call(message).call() {
+                Some(Call::Send) => {
+                    sent += 1;
+                    ledger.settle_call(of, &status(500, No::Unsaid), 0);
+                }
+                Some(Call::Ask) => {
+                    asked += 1;
+                    ledger.settle_call(of, &Answer::NotThere, 0);
+                }
+                None => {}
+            }
+            ledger.pass(Millis::seconds(1));
+        }
+        let due = ledger.payment(id(of)).look_at.unwrap();
+        ledger.now = ledger.now.max(due);
+        ledger.look_at(of);
+        assert!(ledger.now < began.after(Millis::hours(49)), "it ends");
+    }
+    assert!(sent <= 35 && asked <= 35, "sent {sent} times and asked {asked} times within a day");
+    holds(&ledger);
+}
+
 #[test]
 fn what_surely_did_not_arrive_is_sent_without_asking() {
     for answer in [status(429, No::Unsaid), status(401, No::Unsaid), Answer::Silence(NoAnswer::NotReached)] {

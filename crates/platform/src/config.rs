@@ -76,10 +76,10 @@ pub enum ConfigError {
     NoSigningKey,
     #[error("nobody would believe what SIGNING_KEY signs: add its public half to TOKEN_KEYS: {0}")]
     SigningKeyUnknown(String),
-    #[error("the variable {0} must be the key that the gateway knows us by, up to 500 visible ASCII characters")]
-    NoGatewayKey(&'static str),
     #[error("the variable {0} cannot be used: {1}")]
     UnfitSecrets(&'static str, UnfitSecret),
+    #[error("the variable {0} must be the key that the gateway knows us by, up to 500 visible ASCII characters")]
+    NoGatewayKey(&'static str),
 }
 
 fn wrong(name: &'static str, value: &str, must_be: &str) -> ConfigError {
@@ -266,7 +266,7 @@ mod tests {
         };
         assert_eq!(read(&complete()).unwrap().offered, None);
         assert_eq!(with("GATEWAY", "stripe").unwrap().offered, Some(Gateway::Stripe));
-        assert!(with("GATEWAY", "Plain").unwrap_err().to_string().contains("plain or stripe"));
+        assert!(with("GATEWAY", "Plain").unwrap_err().to_string().contains("plain, stripe"));
         let good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let config = with("PLAIN_WEBHOOK_SECRETS", &format!("{good} {good}")).unwrap();
         assert!(!format!("{config:?}").contains(good));

@@ -19,6 +19,7 @@ use crate::chance::Chance;
 use crate::config::Config;
 use crate::gateways::Gateways;
 use crate::http::{Problem, Request, Response};
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::outside::Outside;
 use crate::store::Store;
@@ -56,6 +57,7 @@ pub struct App {
     pub outbox: Outbox,
     pub outside: Outside,
     pub gateways: Gateways,
+    pub metrics: Metrics,
     pub chance: Chance,
     clients: Clients,
 }
@@ -69,7 +71,8 @@ impl App {
         let outbox = Outbox::new(clients.clone(), &config);
         let (outside, gateways) = (Outside::network(Reach::Public), Gateways::network(Reach::Public));
         let chance = Chance::of_the_system();
-        Self { config, store, outbox, outside, gateways, chance, clients }
+        let metrics = Metrics::to_nobody();
+        Self { config, store, outbox, outside, gateways, metrics, chance, clients }
     }
 
     /// The same, with another outside: this machine's own, or one that answers in the process.
@@ -82,6 +85,12 @@ impl App {
     #[must_use]
     pub fn with_gateways(self, gateways: Gateways) -> Self {
         Self { gateways, ..self }
+    }
+
+    /// The same, with somebody who watches.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The same, with chance that is the same in every run.
@@ -171,7 +180,8 @@ impl Function {
 pub async fn serve(function: Function) -> Result<(), lambda_runtime::Error> {
     let config = Config::from_environment()?;
     crate::logs::start(&config.log_level);
-    let app = Arc::new(App::new(config, crate::aws::network(), Clock::wall(), fastrand::u64(..)));
+    let app = App::new(config, crate::aws::network(), Clock::wall(), fastrand::u64(..));
+    let app = Arc::new(app.with_metrics(Metrics::to_stdout()));
     lambda_runtime::run(lambda_runtime::service_fn(move |event: LambdaEvent<Value>| {
         let app = Arc::clone(&app);
         async move {

@@ -18,6 +18,7 @@ mod ledger;
 #[path = "../support/mod.rs"]
 mod support;
 mod system;
+mod table;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,8 @@ use ledger::interleavings::{
     Explored, Happening, ORDERS, Reached, Setting, Step, beginning, explore, id, piece_by_piece, scarce, stalling,
     two_lines,
 };
-use system::{Driven, Images, Items, item, pass};
+use system::Driven;
+use table::{Images, Items, item, pass};
 use writes::{Deed, Write, deed, unmarked};
 
 /// Longer than anything here is under way.

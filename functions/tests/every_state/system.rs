@@ -2,32 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use domain::books::{Draft, Halt, Item, Key, Version};
+use domain::books::{Draft, Halt, Key};
 use domain::events::EventId;
 use domain::ids::OrderId;
 use domain::messages::{Cursor, Work, WorkMessage};
 use domain::orders::{self, Order, Resource};
-use domain::promises::watch::Action;
 use domain::{Millis, Timestamp};
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, Options as CloudOptions, Storage};
 use local_system::{Options, STACK_NAME, System, TEMPLATE};
 use platform::store::Needs;
-use platform::table::wire;
 use serde_json::{Value, json};
 
 use crate::ledger::interleavings::{Happening, ORDERS, Setting, Step, World, id};
 use crate::support::shop::Shop;
 use crate::support::{START_MS, User, user, user_with};
-use crate::writes::{Writes, call, unmarked};
-
-/// What is kept, as `domain` sees it.
-pub(crate) type Items = BTreeMap<Key, (Item, Version)>;
-
-/// The table's items as they are on the wire, by their keys.
-pub(crate) type Images = BTreeMap<[String; 2], Value>;
+use crate::table::{self, Images, pass};
+use crate::writes::Writes;
 
 pub(crate) struct Driven {
     pub(crate) system: System,
@@ -165,63 +157,22 @@ impl Driven {
         self.system.cloud.invoke("Sweep", json!({})).await.unwrap();
     }
 
-    async fn scan(&self, index: Option<&str>) -> Vec<Value> {
-        let mut request = json!({ "TableName": self.system.app().config.table, "ConsistentRead": index.is_none() });
-        if let Some(index) = index {
-            request["IndexName"] = index.into();
-        }
-        let answer = self.call("Scan", &request).await;
-        assert_eq!(answer["LastEvaluatedKey"], Value::Null, "{answer}");
-        answer["Items"].as_array().unwrap().clone()
-    }
-
-    async fn call(&self, operation: &str, request: &Value) -> Value {
-        let (status, answer) = call(&self.system.cloud.connector(), operation, request).await;
-        assert_eq!(status, 200, "{operation} {request}: {answer}");
-        answer
-    }
-
     /// Everything that is in the table, as it is there.
     pub(crate) async fn images(&self) -> Images {
-        let place = |image: &Value| ["pk", "sk"].map(|part| image[part]["S"].as_str().unwrap().to_owned());
-        self.scan(None).await.into_iter().map(|image| (place(&image), image)).collect()
+        table::images(&self.system).await
     }
 
     /// Puts the table back as it was, from what it is now.
     pub(crate) async fn put_back(&self, now: &Images, before: &Images) {
-        let table = &self.system.app().config.table;
-        let changed = before.iter().filter(|(place, image)| now.get(*place) != Some(*image));
-        let mut actions: Vec<Value> =
-            changed.map(|(_, image)| json!({ "Put": { "TableName": table, "Item": image } })).collect();
-        let new = now.keys().filter(|place| !before.contains_key(*place));
-        actions.extend(new.map(|[pk, sk]| {
-            let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
-            json!({ "Delete": { "TableName": table, "Key": key } })
-        }));
-        if !actions.is_empty() {
-            self.call("TransactWriteItems", &json!({ "TransactItems": actions })).await;
-        }
+        table::put_back(&self.system, now, before).await;
     }
 
     /// When each order is to be looked at, as the index says.
     pub(crate) async fn looks(&self) -> BTreeMap<String, String> {
-        let images = self.scan(Some("by_look")).await;
+        let images = table::scan(&self.system, Some("by_look")).await;
         let text = |value: &Value| value.as_str().unwrap().trim_start_matches("order#").to_owned();
         images.iter().map(|image| (text(&image["pk"]["S"]), text(&image["look_at"]["N"]))).collect()
     }
-}
-
-/// What an image says.
-pub(crate) fn item(image: &Value) -> (Item, Version) {
-    let read = wire::actions("PutItem", &json!({ "Item": image })).unwrap();
-    match read.unwrap_or_else(|error| panic!("{error}: {image}")).pop() {
-        Some(Action::Put { item, version, .. }) => (unmarked(item), version),
-        other => panic!("{other:?}"),
-    }
-}
-
-pub(crate) async fn pass(length: Millis) {
-    tokio::time::advance(Duration::from_millis(length.0.unsigned_abs())).await;
 }
 
 /// As the event that it was placed by asks for it.

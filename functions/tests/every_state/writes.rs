@@ -134,6 +134,7 @@ pub(crate) fn unmarked(mut item: Item) -> Item {
         Item::Order(order) => order.fingerprint = none(),
         Item::Deposit(deposit) => deposit.fingerprint = none(),
         Item::Receipt(receipt) => receipt.fingerprint = none(),
+        Item::Payment(payment) => payment.fingerprint = none(),
         _ => {}
     }
     item

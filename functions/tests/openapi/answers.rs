@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::busy::{self, Busy};
 use super::description::{Ask, Description, Operation, Told};
 use super::examples::STORY;
-use super::{CURRENCIES, goods, support, system_in};
+use super::{CURRENCIES, goods, payments, support, system_in};
 
 /// What cannot be had in one process: it knows no throttling.
 const NEVER_HERE: [&str; 1] = ["Too Many Requests"];
@@ -69,7 +69,7 @@ fn wrong(ask: Ask, what: &str) -> Option<Ask> {
         };
         ask.clone().body(amount)
     };
-    if let Some(wrong) = goods::wrong(&ask, what) {
+    if let Some(wrong) = payments::wrong(&ask, what).or_else(|| goods::wrong(&ask, what)) {
         return Some(wrong);
     }
     let url = |url: &str| ask.clone().body(json!({ "url": url }).to_string());
@@ -173,6 +173,8 @@ async fn what_is_answered_is_described_and_what_is_described_is_answered() {
         what_depends_on_what_is_there(&mut tour, &system).await;
         goods::what_depends_on_what_is_there(&mut tour, &system).await;
         goods::a_courier_who_is_faster(&mut tour).await;
+        payments::what_depends_on_what_is_there(&mut tour, &system).await;
+        payments::a_stack_without_cards(&mut tour).await;
         a_table_that_is_busy(&mut tour, &operations).await;
         an_expired_token(&mut tour, &operations).await;
         a_table_that_does_not_answer(&mut tour, &operations).await;
@@ -246,8 +248,18 @@ async fn a_table_that_is_busy(tour: &mut Tour, operations: &[Operation]) {
             });
             options
         });
-        // What they write about is there: orders that can still be moved, and a secret that can be replaced.
-        const LEFT: [&str; 3] = ["acceptDelivery", "cancelOrder", "rotateWebhookSecret"];
+        // What they write about is there: orders that can still be moved, a secret that can be replaced, and what is for an
+        // operator to end.
+        const LEFT: [&str; 8] = [
+            "acceptDelivery",
+            "cancelOrder",
+            "rotateWebhookSecret",
+            "completePayment",
+            "failPayment",
+            "completeRefund",
+            "failRefund",
+            "dismissReport",
+        ];
         for (id, name, _) in STORY.iter().filter(|(id, ..)| !LEFT.contains(id)) {
             let ask = tour.description.request(&tour.description.operation(id), name).by("alice");
             assert!(system.call(ask.http()).await.status().is_success());
@@ -256,7 +268,7 @@ async fn a_table_that_is_busy(tour: &mut Tour, operations: &[Operation]) {
         is_busy.store(true, Ordering::SeqCst);
         for operation in operations.iter().filter(|operation| tour.says(operation, "try_again")).collect::<Vec<_>>() {
             let ask = tour.right(operation, "late").by(if operation.id == "openAccount" { "bob" } else { "alice" });
-            let ask = goods::changed(ask);
+            let ask = payments::changed(goods::changed(ask), tour);
             assert_eq!(tour.call(&system, operation, ask).await.2, "try_again", "{why}");
         }
     }
@@ -348,6 +360,7 @@ async fn items_that_cannot_be_read(tour: &mut Tour, system: &System, operations:
         let key = tour
             .description
             .request(operation, STORY.iter().find(|(id, ..)| *id == operation.id).map_or("", |(_, name, _)| name));
-        assert_eq!(tour.call(system, operation, key.by("alice")).await.2, "internal_error");
+        let ask = payments::of_now(key.by("alice"), system);
+        assert_eq!(tour.call(system, operation, ask).await.2, "internal_error");
     }
 }

@@ -9,6 +9,7 @@ mod description;
 mod document;
 mod examples;
 mod goods;
+mod payments;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,6 +21,10 @@ pub(crate) fn with_gateway(options: &mut Options, gateway: &str) {
         ("Gateway", gateway),
         ("PlainWebhookSecrets", &format!("{FORMER_PLAIN_SECRET} {PLAIN_SECRET}")),
         ("StripeWebhookSecrets", STRIPE_SECRET),
+        ("PlainGatewayUrl", "https://gateway.example"),
+        ("PlainGatewayKey", "key_of_a_test"),
+        ("StripeKey", "sk_test_of_a_test"),
+        ("StripePaymentMethod", "pm_card_visa"),
     ] {
         options.parameters.entry(name.to_owned()).or_insert(value.to_owned());
     }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
 pub(crate) mod callbacks;
+pub(crate) mod gateway;
 pub(crate) mod shop;
+pub(crate) mod stand_in;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -29,10 +31,12 @@ pub(crate) fn system_with(change: impl FnOnce(Options) -> Options) -> System {
     let mut options = Options::new(cloud);
     // So that examples can name secrets.
     options.chance = Chance::seeded(7);
+    options.gateways = platform::gateways::Gateways::answered_by(gateway::Prompt::default());
     let mut options = change(options);
     if !options.parameters.contains_key("TokenKeys") {
         sign_beside(&mut options, r#"{"keys":[]}"#);
     }
+    callbacks::with_gateway(&mut options, "plain");
     System::start(options).unwrap()
 }
 

@@ -21,6 +21,7 @@ use platform::aws::Way;
 use platform::chance::Chance;
 use platform::config::ConfigError;
 use platform::gateways::Gateways;
+use platform::metrics::Metrics;
 use platform::outside::Outside;
 use platform::runtime::Invocation;
 use platform::{App, Clock, Config, Function};
@@ -54,6 +55,8 @@ pub struct Options {
     pub outside: Outside,
     /// Who answers the calls to payment gateways; nobody, if nobody says so.
     pub gateways: Gateways,
+    /// Who watches what is measured; nobody, if nobody says so.
+    pub metrics: Metrics,
     /// What secrets are made of.
     pub chance: Chance,
 }
@@ -78,6 +81,7 @@ impl Options {
             clock: None,
             outside: Outside::nobody(),
             gateways: Gateways::nobody(),
+            metrics: Metrics::to_nobody(),
             chance: Chance::of_the_system(),
         }
     }
@@ -153,6 +157,7 @@ impl System {
             clock,
             outside,
             gateways,
+            metrics,
             chance,
             ..
         } = options;
@@ -162,8 +167,10 @@ impl System {
         let seed = cloud_options.seed;
         let cloud = Cloud::open(stack, cloud_options)?;
         let clock = clock.map_or_else(|| clock_of(&cloud), |made| made(cloud.clock()));
-        let world =
-            |app: App| app.with_outside(outside.clone()).with_gateways(gateways.clone()).with_chance(chance.clone());
+        let world = |app: App| {
+            let app = app.with_outside(outside.clone()).with_gateways(gateways.clone());
+            app.with_metrics(metrics.clone()).with_chance(chance.clone())
+        };
         let apps = Apps::make(&cloud, &network(cloud.connector()), &clock, seed, world)?;
         let app = apps.any()?;
         let running = cloud.start(|function| {

@@ -211,12 +211,15 @@ impl Calling {
         }
     }
 
-    /// The gateway has said that it has it, or that it has not.
+    /// The gateway has said that it has it, or that it has not. To have failed and not be there is to have failed all the
+    /// same: what is sent next may fail again, and is not to be tried without a pause for ever.
     pub(super) const fn heard(&mut self, is_there: bool) {
         self.since = None;
         self.in_doubt = None;
         self.is_there = is_there;
-        self.failures = 0;
+        if is_there {
+            self.failures = 0;
+        }
     }
 
     /// An attempt did surely not arrive. If it was the first to be sent, nothing has been.

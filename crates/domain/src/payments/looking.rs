@@ -24,10 +24,7 @@ pub fn look(draft: &mut Draft<'_>, of: GatewayKey, chance: u64, now: Timestamp) 
     payment.look_at = Some(now.after(REMINDER));
     match payment.state {
         PaymentState::Pending | PaymentState::Unknown => payment.look(draft, chance, now)?,
-        PaymentState::Created | PaymentState::InReview => {
-            draft.put(payment.clone())?;
-            draft.tell(payment.key(), Told::OperatorDue, now)?;
-        }
+        PaymentState::Created | PaymentState::InReview => payment.remind(draft, now)?,
         PaymentState::Captured
         | PaymentState::Declined
         | PaymentState::Refunding
@@ -41,6 +38,18 @@ pub fn look(draft: &mut Draft<'_>, of: GatewayKey, chance: u64, now: Timestamp) 
 }
 
 impl Payment {
+    /// Of one that waits for a person, who is told so once a day, however often it is looked at for its refunds.
+    fn remind(&mut self, draft: &mut Draft<'_>, now: Timestamp) -> Result<(), Halt> {
+        if let Some(at) = self.remind_at.filter(|at| *at > now) {
+            self.look_at = Some(at);
+            return self.keep(draft, now);
+        }
+        self.remind_at = Some(now.after(REMINDER));
+        draft.put(self.clone())?;
+        draft.tell(self.key(), Told::OperatorDue, now)?;
+        Ok(())
+    }
+
     /// Of one that the gateway has not spoken about.
     fn look(&mut self, draft: &mut Draft<'_>, chance: u64, now: Timestamp) -> Result<(), Halt> {
         match self.call.since {

@@ -111,6 +111,7 @@ pub(super) fn bare(
         entries: 0,
         doubts: Vec::new(),
         look_at: None,
+        remind_at: None,
         timeline: Vec::new(),
     }
 }

@@ -41,6 +41,7 @@ pub fn judge(draft: &mut Draft<'_>, id: PaymentId, verdict: Verdict, now: Timest
         }
     }
     payment.doubts.clear();
+    payment.remind_at = None;
     payment.keep(draft, now)?;
     payment.then_order(draft, now)?;
     let judged = draft.get::<Payment>(Key::Payment(id))?;

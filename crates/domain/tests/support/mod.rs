@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
 
+pub(crate) mod callbacks;
 pub(crate) mod interleavings;
 
 use std::collections::BTreeMap;
@@ -416,9 +417,20 @@ impl Ledger {
     }
 
     pub(crate) fn call_back(&mut self, id: &str, body: &str, of: GatewayKey, reported: &Reported) -> Taken {
+        self.call_back_by(Gateway::Plain, id, body, of, reported)
+    }
+
+    pub(crate) fn call_back_by(
+        &mut self,
+        gateway: Gateway,
+        id: &str,
+        body: &str,
+        of: GatewayKey,
+        reported: &Reported,
+    ) -> Taken {
         let command = TakeCallback {
-            id: CallbackId::of("plain", id),
-            gateway: Gateway::Plain,
+            id: CallbackId::of(gateway.name(), id),
+            gateway,
             body: BodyHash::of(body.as_bytes()),
             of,
             reported: reported.clone(),

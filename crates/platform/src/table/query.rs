@@ -291,6 +291,19 @@ impl Table {
         Ok(Scanned { items, next: answer.last_evaluated_key, read_units: 0.0 })
     }
 
+    /// A payment and its entries, in the same way.
+    pub(crate) async fn payment(
+        &self,
+        id: &PaymentId,
+        limit: i32,
+        from: Option<Attributes>,
+    ) -> Result<Scanned, ReadError> {
+        let query = self.partition(&codec::payment(id)).consistent_read(true).limit(limit);
+        let answer = query.set_exclusive_start_key(from).send().await.map_err(unavailable)?;
+        let items = answer.items.unwrap_or_default().into_iter().map(decode).collect();
+        Ok(Scanned { items, next: answer.last_evaluated_key, read_units: 0.0 })
+    }
+
     /// How many items the service counted when it last did, some hours ago; and so that the table is there at all.
     pub async fn counted(&self) -> Result<u64, ReadError> {
         let answer = self.client.describe_table().table_name(&self.name).send().await.map_err(unavailable)?;

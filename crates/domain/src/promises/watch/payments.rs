@@ -240,6 +240,7 @@ fn fixed(payment: &Payment) -> Payment {
         entries: 0,
         doubts: Vec::new(),
         look_at: None,
+        remind_at: None,
         timeline: Vec::new(),
         ..payment.clone()
     }
