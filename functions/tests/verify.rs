@@ -175,9 +175,7 @@ async fn lived_in(system: &System) {
     }
     sold_in(system).await;
     system.settled().await;
-    for name in ["alice", "bob"] {
-        paid_by_card(system, name).await;
-    }
+    paid_by_card(system, "alice").await;
     report_early(system).await;
 }
 
@@ -472,9 +470,9 @@ async fn over_a_table_that_goes_on_it_says_nothing_that_is_not_so() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_mended_before_the_look_again_is_not_said() {
+    let (system, whole) = frozen().await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     for (what, _, fault) in FAULTS {
-        let (system, whole) = frozen().await;
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         let (item, into) = whole.iter().filter_map(|item| Some((item, fault(item)?))).next().expect(what);
         match into {
             Some(into) => put(&system, &into).await,
@@ -557,7 +555,9 @@ const FAULTS: &[Fault] = &[
             Some(broken)
         })
     }),
-    ("a payment that is gone", Promise::NothingLost, |item| is_payment(item).then_some(None)),
+    ("a payment that is gone", Promise::NothingLost, |item| {
+        (is_payment(item) && item["state"]["S"] == "captured").then_some(None)
+    }),
     ("a payment that captured more than came", Promise::OneCharge, |item| {
         (is_payment(item) && item["state"]["S"] == "captured").then(|| with(item, "captured", "999900"))?
     }),

@@ -133,7 +133,7 @@ pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progres
         findings.take(sums);
     }
     findings.take(deliveries::again(table, settled, deliveries, &mut progress).await?);
-    findings.take(payments::again(table, plan, settled, payments, &mut progress).await?);
+    findings.take(payments::again(table, plan, settled, payments, &mut totals, &mut progress).await?);
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {

@@ -1,5 +1,7 @@
 //! What an audit saw and found, for eyes and for machines.
 
+use std::collections::BTreeMap;
+
 use domain::Currency;
 use domain::promises::{Finding, Promise, Report};
 use serde_json::{Value, json};
@@ -42,7 +44,13 @@ pub(crate) fn to_json(report: &Report, currency: Option<Currency>) -> Value {
             "endpoints": report.endpoints,
             "deliveries": report.deliveries,
             "undelivered": report.undelivered,
+            "payments": report.payments.iter().map(|(state, count)| (state.name(), count)).collect::<BTreeMap<_, _>>(),
+            "refunds": report.refunds.iter().map(|(state, count)| (state.name(), count)).collect::<BTreeMap<_, _>>(),
+            "orphans": report.orphans,
             "unreadable": report.unreadable,
+            "by_gateways": decimal(report.gateway, currency),
+            "confirmed": decimal(report.confirmed, currency),
+            "owed": decimal(report.owed, currency),
             "currency": currency.map(Currency::code),
             "deposited": decimal(report.deposited, currency),
             "held": decimal(report.held, currency),
@@ -74,6 +82,20 @@ pub(crate) fn show(report: &Report, currency: Option<Currency>, paint: Paint) {
         ("held", money(report.held)),
         ("paid", money(report.revenue)),
     ];
+    let payments: usize = report.payments.values().sum();
+    if payments > 0 {
+        let by_state: Vec<_> =
+            report.payments.iter().map(|(state, count)| format!("{} {count}", state.name())).collect();
+        seen.push(("payments", format!("{payments}  ({})", by_state.join(", "))));
+        seen.push(("by gateways", money(report.gateway)));
+    }
+    let refunds: usize = report.refunds.values().sum();
+    if refunds > 0 {
+        seen.push(("refunds", format!("{refunds}, and {} on their way back", money(report.owed))));
+    }
+    if report.orphans > 0 {
+        seen.push(("orphans", paint.yellow(format_args!("{} reports on payments that are not there", report.orphans))));
+    }
     if report.products > 0 {
         seen.push(("products", format!("{}, and {} receipts of stock", report.products, report.receipts)));
     }

@@ -39,6 +39,8 @@ pub(super) struct Pass<'a> {
 struct Doubts {
     most: usize,
     found: BTreeMap<PaymentId, Vec<Finding>>,
+    /// What those came to whose entries are among what is wrong.
+    counted: BTreeMap<PaymentId, Totals>,
     /// Payments of which more is kept than they know, and the refunds that they do not. Such a payment is read again with
     /// all of it.
     strays: BTreeMap<PaymentId, BTreeSet<RefundId>>,
@@ -78,7 +80,13 @@ impl<'a> Pass<'a> {
             cancelled: Vec::new(),
             late: LatePayments::new(most),
             totals: Totals::default(),
-            doubts: Doubts { most, found: BTreeMap::new(), strays: BTreeMap::new(), is_cut: false },
+            doubts: Doubts {
+                most,
+                found: BTreeMap::new(),
+                counted: BTreeMap::new(),
+                strays: BTreeMap::new(),
+                is_cut: false,
+            },
         }
     }
 
@@ -148,7 +156,11 @@ impl<'a> Pass<'a> {
                 // Its order does not lead to it.
                 self.doubts.stray(run.id(), None);
             }
-            self.doubts.find(run.id(), run.judge(&refunds));
+            let found = run.judge(&refunds);
+            self.doubts.find(run.id(), found);
+            if self.doubts.found.contains_key(&run.id()) {
+                self.doubts.counted.insert(run.id(), run.totals());
+            }
         }
         Ok(())
     }
@@ -206,36 +218,47 @@ impl<'a> Pass<'a> {
                 _ => {}
             }
         }
-        let Doubts { found, strays, is_cut, .. } = self.doubts;
-        Ok(Found { found, strays, stubs, totals: self.totals, is_cut })
+        let Doubts { found, counted, strays, is_cut, .. } = self.doubts;
+        Ok(Found { found, counted, strays, stubs, totals: self.totals, is_cut })
     }
 }
 
 /// What the pass brought.
 pub(super) struct Found {
     found: BTreeMap<PaymentId, Vec<Finding>>,
+    counted: BTreeMap<PaymentId, Totals>,
     strays: BTreeMap<PaymentId, BTreeSet<RefundId>>,
     stubs: Vec<Finding>,
     pub(super) totals: Totals,
     pub(super) is_cut: bool,
 }
 
-/// What is said of it in the end: over a table that goes on, what is found both times.
+/// What is said of it in the end: over a table that goes on, what is found both times. What was counted of a payment that is
+/// read again is counted anew.
 pub(super) async fn again(
     table: &Table,
     plan: &Plan,
     settled: Timestamp,
     found: Found,
+    totals: &mut Totals,
     progress: &mut impl FnMut(Progress),
 ) -> Result<Vec<Finding>, Failure> {
-    let Found { mut found, strays, stubs, .. } = found;
+    let Found { mut found, counted, strays, stubs, .. } = found;
+    let mut count_anew = |id: &PaymentId, now: &Totals| {
+        if let Some(before) = counted.get(id) {
+            totals.take(before);
+            totals.add(now);
+        }
+    };
     let mut still = stubs;
     let mut left = found.len() + strays.len();
     for (id, strays) in strays {
         progress(Progress::Again { left });
         left -= 1;
         found.remove(&id);
-        still.extend(judge_by_key(table, plan, id, &strays, settled).await?);
+        let (now, comes_to) = judge_by_key(table, plan, id, &strays, settled).await?;
+        count_anew(&id, &comes_to);
+        still.extend(now);
     }
     for (id, earlier) in found {
         if !plan.is_live() {
@@ -244,28 +267,31 @@ pub(super) async fn again(
         }
         progress(Progress::Again { left });
         left = left.saturating_sub(1);
-        let now = judge_by_key(table, plan, id, &BTreeSet::new(), settled).await?;
+        let (now, comes_to) = judge_by_key(table, plan, id, &BTreeSet::new(), settled).await?;
+        count_anew(&id, &comes_to);
         still.extend(now.into_iter().filter(|finding| earlier.iter().any(|before| before.promise == finding.promise)));
     }
     Ok(still)
 }
 
-/// What is wrong with one payment, by everything that is kept about it now.
+/// What is wrong with one payment, by everything that is kept about it now, and what it comes to.
 async fn judge_by_key(
     table: &Table,
     plan: &Plan,
     id: PaymentId,
     strays: &BTreeSet<RefundId>,
     settled: Timestamp,
-) -> Result<Vec<Finding>, Failure> {
+) -> Result<(Vec<Finding>, Totals), Failure> {
     let key = Key::Payment(id);
     let version = async || -> Result<_, Failure> {
         let stored = readable(table, &[key]).await?.remove(&key).flatten();
         Ok(stored.map(|stored| stored.found.version))
     };
+    let mut totals = Totals::default();
     for _ in 0..TRIES {
         let before = version().await?;
         let run = read(table, plan, id).await?;
+        totals = run.totals();
         let keys: Vec<Key> = run.refunds().union(strays).copied().map(Key::Refund).collect();
         let stored = readable(table, &keys).await?.into_values().flatten();
         let refunds = stored.filter_map(|stored| Refund::of_item(&stored.found.item).cloned());
@@ -283,10 +309,10 @@ async fn judge_by_key(
             }
         }
         if !plan.is_live() || version().await? == before {
-            return Ok(findings);
+            return Ok((findings, totals));
         }
     }
-    Ok(Vec::new())
+    Ok((Vec::new(), totals))
 }
 
 async fn read(table: &Table, plan: &Plan, id: PaymentId) -> Result<PaymentRun, Failure> {

@@ -95,15 +95,62 @@ fn answered(paint: Paint, answer: &AnswerRecord) -> String {
     format!("{method} {path}  {shown}  {}", paint.faint(format_args!("{duration_ms} ms")))
 }
 
-/// A step of an order. That it was placed, and what became of an account, the request's own line has told.
+/// A step of an order or a payment, or what has become of a gateway.
 fn happened(paint: Paint, event: &Value) -> Option<String> {
+    let (about, step) = event["detail-type"].as_str()?.split_once('.')?;
     let detail = &event["detail"];
+    match about {
+        "order" => of_order(paint, step, detail),
+        "payment" | "refund" => of_payment(paint, about, step, detail),
+        "gateway" => of_gateway(paint, detail),
+        _ => None,
+    }
+}
+
+/// What the gateway has said of a payment, and what an order does not tell by itself.
+fn of_payment(paint: Paint, about: &str, step: &str, detail: &Value) -> Option<String> {
     let text = |field: &str| detail[field].as_str();
-    let transition = event["detail-type"].as_str()?.strip_prefix("order.").filter(|name| *name != "placed")?;
+    let (id, amount) = match about {
+        "refund" => (text("refund")?, text("part")?),
+        _ => (text("payment")?, text("amount")?),
+    };
+    let shown = match step {
+        "pending" => return None,
+        "captured" | "given_back" => paint.green(step),
+        "declined" | "unknown" | "expired" | "created" => paint.yellow(step),
+        "doubted" | "in_review" => paint.red(step),
+        _ => step.to_owned(),
+    };
+    let why = detail["doubt"]["why"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!("{about} {id}  {shown} {amount} {}{why}", text("currency")?))
+}
+
+fn of_gateway(paint: Paint, detail: &Value) -> Option<String> {
+    let gateway = detail["gateway"].as_str()?;
+    let what = detail["phase"]
+        .as_str()
+        .map_or("told of a payment that is not there".to_owned(), |phase| format!("its breaker is {phase}"));
+    Some(format!("gateway {gateway}  {}", paint.yellow(what)))
+}
+
+/// That it was placed, and what became of an account, the request's own line has told.
+fn of_order(paint: Paint, transition: &str, detail: &Value) -> Option<String> {
+    let text = |field: &str| detail[field].as_str();
+    if transition == "placed" {
+        return None;
+    }
     let (order, amount, currency) = (text("order")?, text("amount")?, text("currency")?);
     let more = match transition {
         "paid" => format!(" with {amount} {currency}"),
-        "waiting" => format!(" for {} {currency} that is missing", text("missing").unwrap_or("money")),
+        "waiting" => match (text("missing"), &detail["lacks"]) {
+            (Some(missing), _) => format!(" for {missing} {currency} that is missing"),
+            (None, lacks) if lacks == "card" => " for the word of the gateway".to_owned(),
+            (None, lacks) => match (lacks["stock"]["sku"].as_str(), lacks["delivery"]["slot"].as_str()) {
+                (Some(sku), _) => format!(" for stock: {} of {sku} is missing", lacks["stock"]["missing"]),
+                (None, Some(slot)) => format!(" for room in slot {slot}"),
+                (None, None) => String::new(),
+            },
+        },
         "cancelled" => format!(" because of: {}", text("reason").unwrap_or("nothing said")),
         _ => String::new(),
     };
@@ -155,10 +202,34 @@ mod tests {
         assert_eq!(told("order.completed", order(none.clone())).unwrap(), "order o1  completed");
         let missing = order(json!({ "missing": "2.50" }));
         assert_eq!(told("order.waiting", missing).unwrap(), "order o1  waiting for 2.50 EUR that is missing");
+        for (lacks, says) in [
+            (json!("card"), "the word of the gateway"),
+            (json!({ "stock": { "sku": "tea", "missing": 2 } }), "stock: 2 of tea is missing"),
+            (json!({ "delivery": { "slot": "noon" } }), "room in slot noon"),
+        ] {
+            let waiting = told("order.waiting", order(json!({ "lacks": lacks })));
+            assert_eq!(waiting.unwrap(), format!("order o1  waiting for {says}"));
+        }
         let unpaid = order(json!({ "reason": "unpaid" }));
         assert_eq!(told("order.cancelled", unpaid).unwrap(), "order o1  cancelled because of: unpaid");
         assert_eq!(told("order.placed", order(none.clone())), None);
         assert_eq!(told("account.deposited", none), None);
+    }
+
+    #[test]
+    fn what_the_gateway_says_of_payments_is_a_line() {
+        let payment = json!({ "payment": "p1", "amount": "10.00", "currency": "EUR", "state": "captured" });
+        assert_eq!(told("payment.captured", payment.clone()).unwrap(), "payment p1  captured 10.00 EUR");
+        assert_eq!(told("payment.pending", payment.clone()), None);
+        let mut doubted = payment.clone();
+        doubted["doubt"] = json!({ "why": "callback_changed" });
+        assert_eq!(told("payment.doubted", doubted).unwrap(), "payment p1  doubted 10.00 EUR: callback_changed");
+        let mut refund = payment;
+        refund["refund"] = json!("r1");
+        refund["part"] = json!("2.50");
+        assert_eq!(told("refund.given_back", refund).unwrap(), "refund r1  given_back 2.50 EUR");
+        let breaker = json!({ "gateway": "plain", "phase": "open" });
+        assert_eq!(told("gateway.breaker", breaker).unwrap(), "gateway plain  its breaker is open");
     }
 
     #[test]

@@ -41,9 +41,20 @@ fn until_completed(server: &Server, order: &str) {
 
 #[test]
 fn a_card_is_charged_once_though_nobody_is_told_and_the_report_agrees() {
+    charged_once("plain");
+}
+
+/// Which cannot be asked by key: the same request again under it is the asking.
+#[test]
+fn so_it_is_by_stripes_protocol() {
+    charged_once("stripe");
+}
+
+fn charged_once(protocol: &str) {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path();
-    let server = Server::start(state, &QUICKLY);
+    let gateway = format!("Gateway={protocol}");
+    let server = Server::start(state, &[&QUICKLY[..], &["--parameter", &gateway]].concat());
     assert!(said(state, &["mood"]).contains("timeout_after"), "it misbehaves a little unless it is told not to");
     assert!(said(state, &["mood", "calm"]).contains("nothing goes wrong"));
     let asked = said(state, &["next", "timeout_after,callback_twice", "--call", "charge"]);
