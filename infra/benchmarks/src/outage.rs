@@ -173,14 +173,18 @@ pub async fn outage(options: OutageOptions) -> Result<OutageReport, Error> {
     let captured_at_ms = captured_at_ms(&system, &payments).await?;
     let limits = Limits::default();
     let rounds = options.outage.as_secs().div_ceil(limits.open.in_seconds_at_least().unsigned_abs());
+    let (calls, findings) = {
+        let gateway = stand_in.lock();
+        (gateway.book().calls().filter(|call| call.in_outage).count(), gateway.book().findings().len())
+    };
     let report = OutageReport {
         options,
         payments: payments.len(),
-        calls: stand_in.lock().book().calls().filter(|call| call.in_outage).count(),
+        calls,
         probes_allowed: usize::try_from(rounds).unwrap_or(usize::MAX).saturating_mul(limits.permits),
         captured_after: Duration::from_millis(u64::try_from(captured_at_ms - until_ms).unwrap_or_default()),
         charges: stand_in.captured(),
-        findings: stand_in.lock().book().findings().len(),
+        findings,
     };
     system.stop().await;
     Ok(report)
