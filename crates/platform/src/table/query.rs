@@ -189,12 +189,7 @@ impl Table {
             .send()
             .await
             .map_err(unavailable)?;
-        let mut images = answer.items.unwrap_or_default();
-        let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = images.len() > wanted;
-        images.truncate(wanted);
-        let next = images.last().filter(|_| more).map(|last| of.place(last)).transpose()?;
-        Ok(Some(Page { items: images.iter().map(id_of).collect::<Result<_, _>>()?, next }))
+        Ok(Some(page(answer.items, limit, id_of, |last| of.place(last))?))
     }
 
     /// Who waits under a resource, oldest order first, strongly consistent, with the versions of the waiting items.
@@ -264,12 +259,7 @@ impl Table {
             .send()
             .await
             .map_err(unavailable)?;
-        let mut images = answer.items.unwrap_or_default();
-        let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = images.len() > wanted;
-        images.truncate(wanted);
-        let next = images.last().filter(|_| more).map(review_place).transpose()?;
-        Ok(Some(Page { items: images.iter().map(payment_of).collect::<Result<_, _>>()?, next }))
+        Ok(Some(page(answer.items, limit, payment_of, review_place)?))
     }
 
     async fn due_in(&self, shard: &str, now: Timestamp, limit: i32) -> Result<Vec<Attributes>, ReadError> {
@@ -368,6 +358,21 @@ struct Owned {
     /// So that a place in the one list is none in another.
     prefix: &'static str,
     key_of: fn(&str) -> Option<Key>,
+}
+
+/// What was asked for with one more than is wanted, so that it shows whether there is more.
+fn page<T>(
+    images: Option<Vec<Attributes>>,
+    limit: i32,
+    read: impl Fn(&Attributes) -> Result<T, CodecError>,
+    place: impl Fn(&Attributes) -> Result<Place, CodecError>,
+) -> Result<Page<T>, CodecError> {
+    let mut images = images.unwrap_or_default();
+    let wanted = usize::try_from(limit).unwrap_or_default();
+    let more = images.len() > wanted;
+    images.truncate(wanted);
+    let next = images.last().filter(|_| more).map(place).transpose()?;
+    Ok(Page { items: images.iter().map(read).collect::<Result<_, _>>()?, next })
 }
 
 impl Owned {
