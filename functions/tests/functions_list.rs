@@ -56,6 +56,7 @@ const CASES: &[Case] = &[
     after(NOT_GIVEN_BACK, "end-refund.complete", Status(200)),
     after(NOT_GIVEN_BACK, "end-refund.fail", Status(200)),
     after(&["take-callback"], "dismiss-report", Status(200)),
+    after(&["make-payment", "take-callback.wrong-amount"], "list-reviews", Status(200)),
     after(&["make-payment"], "take-callback", Answered(r#"{"outcome":"taken"}"#)),
     alone("get-description", Status(200)),
     alone("sign-up", Status(201)),
@@ -67,6 +68,7 @@ const CASES: &[Case] = &[
     after(&["put-product", "receive-stock", "deposit"], "advance-orders.goods", Answer(NONE_FAILED)),
     alone("notify", Answer(NONE_FAILED)),
     after(&["put-webhook", "notify"], "deliver-webhook", Answer(NONE_FAILED)),
+    alone("take-inventory", Answer(NONE_FAILED)),
     alone("call-gateway", Answer(NONE_FAILED)),
     alone("sweep", Answer(r#"{"looked":0}"#)),
     alone("recover.dead-updates", Answer(NONE_FAILED)),
@@ -193,11 +195,28 @@ const CASES: &[Case] = &[
     after(&["make-payment"], "take-callback.too-old", Refused(401, "callback_not_verified")),
     alone("take-callback.malformed", Counted(400, "callback_malformed")),
     // What comes in by itself and is not as it should be. What nobody can read is kept for a person; a record that
-    // is not relayed is named, and comes again.
+    // is not relayed is named, and comes again; an inventory event that is not taken is named until its queue keeps it.
     alone("advance-orders.malformed-message", Answer(NONE_FAILED)),
     alone("advance-orders.unknown-order", Answer(NONE_FAILED)),
     alone("notify.malformed-message", Answer(NONE_FAILED)),
     alone("deliver-webhook.malformed-message", Answer(NONE_FAILED)),
+    alone(
+        "take-inventory.malformed-message",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"a00e1a16-be97-45ba-9892-ae89bfd75c99"}]}"#),
+    ),
+    alone(
+        "take-inventory.status-unknown",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"a816f5ad-552e-4b0a-a117-b02bd0495cdd"}]}"#),
+    ),
+    alone(
+        "take-inventory.amount-too-precise",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"76149649-73f4-47fa-9fa2-0565c134f5e2"}]}"#),
+    ),
+    after(
+        &["take-inventory"],
+        "take-inventory.key-reused",
+        Answer(r#"{"batchItemFailures":[{"itemIdentifier":"4ff1f583-bd70-4e38-9025-a0ab15a800d7"}]}"#),
+    ),
     alone("call-gateway.malformed-message", Answer(NONE_FAILED)),
     alone("recover.dead-updates.unknown-order", Answer(NONE_FAILED)),
     alone("recover.dead-notifications.malformed-message", Answer(NONE_FAILED)),
@@ -765,6 +784,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("RotateWebhookSecret", "rotate-webhook-secret"),
         ("Notify", "notify"),
         ("DeliverWebhook", "deliver-webhook"),
+        ("TakeInventory", "take-inventory"),
         ("CallGateway", "call-gateway"),
         ("Sweep", "sweep"),
         ("DeleteWebhook", "delete-webhook"),
@@ -792,6 +812,7 @@ async fn nobody_calls_what_they_have_no_right_to() {
         ("TakeCallback", "take-callback.refund-failed"),
         ("RefundPayment", "refund-payment"),
         ("EndRefund", "end-refund.complete"),
+        ("ListReviews", "list-reviews"),
         ("JudgePayment", "judge-payment.complete"),
         ("GetPayment", "get-payment"),
         ("GetRefund", "get-refund"),

@@ -148,6 +148,11 @@ impl CustomerId {
     pub fn of(issuer: &str, subject: &str) -> Self {
         Self(Digest::of("customer", &[issuer.as_bytes(), subject.as_bytes()]))
     }
+
+    /// Whose is what belongs to nobody here. No token names them, whatever its issuer and subject are.
+    pub fn nobody() -> Self {
+        Self(Digest::of("nobody", &[]))
+    }
 }
 
 impl OrderId {
@@ -383,8 +388,17 @@ impl IdempotencyKey {
             Some(rest) => rest.strip_suffix('"')?,
             None => trimmed,
         };
+        Self::new(key)
+    }
+
+    /// As it stands where it is no header.
+    pub fn new(key: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',' | b';');
         (!key.is_empty() && key.len() <= Self::LONGEST && key.bytes().all(allowed)).then(|| Self(key.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     fn as_bytes(&self) -> &[u8] {

@@ -449,7 +449,13 @@ fn payment_messages(payment: &Payment, id: EventId, event: &Event, messages: &mu
         part: part_of.map(|amount| amount.to_decimal(payment.currency)),
         doubt: doubt_of,
     };
-    messages.push(public(name, id, event.at, Some(payment.customer), detail));
+    messages.push(public(
+        name,
+        id,
+        event.at,
+        Some(payment.customer).filter(|customer| *customer != CustomerId::nobody()),
+        detail,
+    ));
 }
 
 fn public(

@@ -12,8 +12,10 @@ mod call;
 mod callback;
 mod charge;
 mod gateway;
+mod inventory;
 mod looking;
 mod opening;
+mod reconciling;
 mod refund;
 mod reviewing;
 mod state;
@@ -32,9 +34,11 @@ pub use breaker::{Breaker, BreakerPhase, Limits, Permit, Tally, Went, heard};
 pub use call::{Answer, Attempt, Begun, Call, Calling, Charge, GatewayMessage, No, NoAnswer, begin, settle};
 pub use callback::{Callback, CameTo, Stub, TakeCallback, Taken, dismiss, take};
 pub use gateway::{Gateway, GatewayKey, GatewayRef, Reported, ReportedState};
+pub use inventory::{InventoryEvent, InventoryStatus, of_event};
 pub use looking::look;
 pub(crate) use opening::open_for_order;
-pub use opening::{InventoryEvent, MakePayment, made_before, make, of_event};
+pub use opening::{MakePayment, made_before, make};
+pub use reconciling::{Difference, Differs, Moved, Ours, Reconciled, Reconciling, ReportLine, Window};
 pub(crate) use refund::give_back_all;
 pub use refund::{AskRefund, MOST_OPEN_REFUNDS, Refund, RefundState, WhyRefund, ask_refund, ask_refund_of_anyones};
 pub use reviewing::{Verdict, end_refund, judge};
@@ -224,6 +228,11 @@ impl Payment {
     /// Whether anything of it is still to come, so that somebody has to look.
     pub const fn is_unsettled(&self) -> bool {
         !self.state.is_settled() || !self.open_refunds.is_empty()
+    }
+
+    /// Whether it waits for what only a person can say.
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(self.state, PaymentState::Created | PaymentState::InReview)
     }
 
     /// The state that its sums say, if something was captured.

@@ -3,8 +3,8 @@
 //! An [`Audit`] is shown every item once, in any order but that the items of one account come as they are sorted: the
 //! account, then its entries. It holds all of it and says in the end where it disagrees. Where there is more than fits
 //! into memory, its parts do the same in pieces: an [`AccountRun`] judges one account as it goes by, a [`Sketch`] tells
-//! which orders and deposits are suspect, and [`Subjects`] judges just those; [`Shelves`] sum up stock and slots. A
-//! [`watch::Watch`] judges each commit as it comes. Nothing here reads a table or mends anything.
+//! which orders and deposits are suspect, and [`Subjects`] judges just those; a [`PaymentRun`] judges a payment with what is
+//! kept about it; [`Shelves`] sum up stock and slots. A [`watch::Watch`] judges each commit as it comes. Nothing here reads a table or mends anything.
 
 mod account;
 mod deliveries;
@@ -22,7 +22,7 @@ pub use account::{AccountRun, Funds, Totals};
 pub use deliveries::{Late, judge_delivery};
 pub use goods::Shelves;
 pub use held::{Supply, idles};
-pub use payments::{Tills, judge_payment, judge_payment_alone};
+pub use payments::{LatePayments, PaymentRun, Tills, judge_payment_late, judge_payment_of_cancelled, judge_stub};
 pub use sketch::{BUCKETS_BITS, Sketch, Suspects};
 pub use subjects::{Subject, Subjects, Until};
 

@@ -443,7 +443,7 @@ fn event(amount: Option<i64>, order: &str) -> InventoryEvent {
         order: Reference::new(order).unwrap(),
         amount: amount.map(minor),
         currency: None,
-        customer: customer("shop"),
+        customer: Some(customer("shop")),
         fingerprint: domain::ids::Fingerprint::of("inventory", &[("order", order.to_owned())]),
     }
 }

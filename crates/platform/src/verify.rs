@@ -10,6 +10,7 @@ mod again;
 mod deliveries;
 mod first;
 mod pages;
+mod payments;
 mod second;
 mod sums;
 
@@ -124,7 +125,7 @@ pub enum Progress {
 
 /// Reads everything and judges it, within a bound of memory.
 pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progress)) -> Result<Report, Failure> {
-    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums, deliveries } =
+    let first::Read { mut report, mut totals, suspects, settled, mut findings, accounts, sums, deliveries, payments } =
         first::pass(table, plan, &mut progress).await?;
     if plan.is_live() && !sums.is_empty() {
         findings.take(sums::again(table, plan, sums, &mut progress).await?);
@@ -132,6 +133,7 @@ pub async fn verify(table: &Table, plan: &Plan, mut progress: impl FnMut(Progres
         findings.take(sums);
     }
     findings.take(deliveries::again(table, settled, deliveries, &mut progress).await?);
+    findings.take(payments::again(table, plan, settled, payments, &mut progress).await?);
     let again = again::Reader { table, plan };
     let mut left = accounts.len();
     for (customer, seen) in accounts {
@@ -176,6 +178,25 @@ pub async fn audit(table: &Table, now: Now, grace: Millis, mut progress: impl Fn
     report.findings.extend(unread);
     report.findings.sort();
     Ok(report)
+}
+
+/// Hands over every item, within a bound of memory and of what the plan takes of the table's capacity, in any order.
+pub async fn each(
+    table: &Table,
+    plan: &Plan,
+    mut see: impl FnMut(&Item),
+    mut progress: impl FnMut(u64),
+) -> Result<(), Failure> {
+    let mut pages = pages::Pages::new(table, plan);
+    let mut items = 0;
+    while let Some((_, page)) = pages.next().await? {
+        items += page.items.len() as u64;
+        for stored in page.items {
+            see(&stored?.found.item);
+        }
+        progress(items);
+    }
+    Ok(())
 }
 
 /// The same for the same items as the same tries wrote them, and for no others.

@@ -209,7 +209,7 @@ async fn told_by_an_event(system: &System) -> String {
         order: Reference::new("theirs").unwrap(),
         amount: domain::Amount::from_minor(5_000),
         currency: None,
-        customer: CustomerId::of("test", "merchant"),
+        customer: Some(CustomerId::of("test", "merchant")),
         fingerprint: Fingerprint::of("a test", &[]),
     };
     let terms = &system.app().config.terms;

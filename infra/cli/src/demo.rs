@@ -1,8 +1,9 @@
 //! `paidonce demo`: a story that shows what is promised, told by the system itself, and checked as it is told.
 //!
-//! Everything runs in this process over a state that is deleted afterwards. Nothing waits for a time to pass: the
-//! story goes on when the system has nothing left to do.
+//! Everything runs in this process over a state that is deleted afterwards. The story goes on when the system has nothing
+//! left to do; what it is to wait for by itself, such as a gateway that does not answer, takes its seconds here too.
 
+mod cards;
 mod goods;
 mod stage;
 
@@ -18,7 +19,7 @@ use crate::terminal::{Paint, say};
 pub(crate) fn run() -> Result<(), Failure> {
     let runtime = runtime::of_a_system()?;
     runtime.block_on(async {
-        let mut stage = Stage::open(Paint::for_stdout())?;
+        let mut stage = Stage::open(Paint::for_stdout()).await?;
         let promises_hold = play(&mut stage).await?;
         let differences = stage.close().await;
         match differences {
@@ -37,6 +38,7 @@ async fn play(stage: &mut Stage) -> Result<bool, Failure> {
     an_order_that_will_not_wait(stage).await;
     fifty_at_once(stage).await;
     goods::play(stage).await;
+    cards::play(stage).await;
 
     stage.scene("Every promise, checked over the whole table");
     let app = stage.app();

@@ -20,8 +20,9 @@ In a container 127.0.0.1 is the container itself: name the host with --endpoint 
 
 /// The service asks for a signature and looks at none.
 const CREDENTIAL: &str = "local";
-/// What signs tokens is for the function that signs in, and for no other process that a shell starts.
-const KNOWN_TO_ONE: &str = "SIGNING_KEY";
+/// What one function knows and no other process that a shell starts: what signs tokens, and what a gateway knows us by.
+const KNOWN_TO_ONE: [&str; 5] =
+    ["SIGNING_KEY", "PLAIN_GATEWAY_KEY", "STRIPE_KEY", "PLAIN_WEBHOOK_SECRETS", "STRIPE_WEBHOOK_SECRETS"];
 
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
@@ -77,7 +78,7 @@ fn shell(stack: &Stack, endpoint: &str) {
     let mut variables: BTreeMap<&str, &str> = BTreeMap::new();
     for function in &stack.functions {
         let told = function.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        variables.extend(told.filter(|(name, _)| *name != KNOWN_TO_ONE));
+        variables.extend(told.filter(|(name, _)| !KNOWN_TO_ONE.contains(name)));
     }
     // One SDK reads the one name of the region, another the other.
     variables.extend([

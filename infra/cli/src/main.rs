@@ -7,8 +7,10 @@ mod bench;
 mod demo;
 mod env;
 mod failure;
+mod gateway;
 mod invoke;
 mod logs;
+mod reconcile;
 mod report;
 mod runtime;
 mod serve;
@@ -39,6 +41,8 @@ Examples:
   paidonce timeline ORDER                   how an order came to where it is, and what it waits for
   paidonce verify                           check every promise over the state, stopped or running
   paidonce verify --table paidonce-table    the same over a deployed table, read only
+  paidonce reconcile report.csv             hold a gateway's report against what was captured and given back
+  paidonce gateway next timeout_after       the next card is charged, and nobody is told
   paidonce simulate --seeds 1000            play the whole system under faults, and judge every commit
 
 Exit codes: 0 all is well, 1 findings or a failure, 2 it was called wrongly.";
@@ -67,8 +71,12 @@ enum Tool {
     Timeline(timeline::Arguments),
     /// Check every promise over the state of a stopped or running server, or over a deployed table
     Verify(verify::Arguments),
+    /// Hold a gateway's report against what was captured and given back, and name what differs
+    Reconcile(reconcile::Arguments),
     /// Play the whole system under faults from seeds, and judge every commit and every answer
     Simulate(simulation::Arguments),
+    /// Control the payment gateway's stand-in of a running server, and look into its book
+    Gateway(gateway::Arguments),
     /// Run a story that shows what is promised, and check it
     Demo,
     /// Measure
@@ -85,9 +93,11 @@ fn main() -> ExitCode {
         Tool::Token(arguments) => token::run(&arguments),
         Tool::Timeline(arguments) => timeline::run(&arguments),
         Tool::Verify(arguments) => verify::run(&arguments),
+        Tool::Reconcile(arguments) => reconcile::run(&arguments),
         Tool::Simulate(arguments) => {
             return simulation::run(&simulation::Arguments { command: "paidonce simulate", ..arguments });
         }
+        Tool::Gateway(arguments) => gateway::run(&arguments),
         Tool::Demo => demo::run(),
         Tool::Bench(arguments) => bench::run(&arguments),
     };

@@ -4,6 +4,7 @@
 //! switched to anything else here.
 
 mod feed;
+mod stand_in;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -12,12 +13,14 @@ use std::path::PathBuf;
 use domain::webhooks::Reach;
 use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
+use platform::gateways::Gateways;
 use platform::outside::Outside;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use self::feed::Feed;
+pub(crate) use self::stand_in::StandIn;
 use crate::failure::Failure;
 use crate::logs;
 use crate::runtime;
@@ -41,6 +44,12 @@ pub(crate) struct Arguments {
     /// Do not open the AWS port
     #[arg(long, conflicts_with = "aws_port")]
     no_aws_port: bool,
+    /// The port for the payment gateway's stand-in, on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    gateway_port: u16,
+    /// Start no payment gateway; cards are refused, unless parameters name another
+    #[arg(long, conflicts_with = "gateway_port")]
+    no_gateway: bool,
     /// Serve this SAM template instead of the built-in one
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
@@ -67,7 +76,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { state, ephemeral, port, aws_port, no_aws_port, template, parameters, quiet } = arguments;
+    let Arguments {
+        state,
+        ephemeral,
+        port,
+        aws_port,
+        no_aws_port,
+        gateway_port,
+        no_gateway,
+        template,
+        parameters,
+        quiet,
+    } = arguments;
     let stop = Stop::listen()?;
     let template = template.map_or_else(|| Ok(local_system::TEMPLATE.to_owned()), read_template)?;
     let listener = Listener::open(port, "--port").await?;
@@ -82,13 +102,23 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         parameters.insert("TokenKeys".to_owned(), signing.key_set());
         parameters.entry("SigningKey".to_owned()).or_insert(state.signing_key_as_text()?);
     }
-    let served = Served { template, parameters, aws_port: aws_listener.as_ref().map(|listener| listener.port) };
+    let url = format!("http://127.0.0.1:{}", listener.port);
+    // A template that takes no gateway is told of none.
+    let has_gateway = !no_gateway && template.contains(stand_in::TAKEN_BY);
+    let stand_in = if has_gateway { Some(StandIn::open(gateway_port, &state).await?) } else { None };
+    stand_in.iter().for_each(|stand_in| stand_in.tell(&mut parameters));
+    let aws_port = aws_listener.as_ref().map(|listener| listener.port);
+    let gateway_port = stand_in.as_ref().map(StandIn::port);
+    let served = Served { template, parameters, aws_port, gateway_port };
 
     let feed = (!quiet).then(|| Feed::start(Clock::wall(), Paint::for_stdout()));
+    // Whoever holds the directory may write the gateway's book.
     let system = start(&state, &served, feed.as_ref())?;
+    let gateway = stand_in.map(|stand_in| stand_in.start(&state, &url)).transpose()?;
     state.keep(&served)?;
     announce(&Announced {
-        url: format!("http://127.0.0.1:{}", listener.port),
+        url,
+        gateway_url: gateway_port.map(|port| format!("http://127.0.0.1:{port}")),
         aws_url: served.aws_port.map(|port| format!("http://localhost:{port}")),
         table: system.cloud.stack().tables.first().map(|table| table.name.clone()),
         state: &state,
@@ -112,7 +142,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     };
     tokio::join!(api, aws, told);
     system.stop().await;
-    state.keep(&Served { aws_port: None, ..served })?;
+    // What was under way may have asked it to the last.
+    if let Some(gateway) = gateway {
+        gateway.stop().await;
+    }
+    state.keep(&Served { aws_port: None, gateway_port: None, ..served })?;
     if !quiet {
         say(if ephemeral { "stopped; nothing is kept" } else { "stopped; the state is kept" });
     }
@@ -127,7 +161,8 @@ fn start(state: &StateDirectory, served: &Served, feed: Option<&Feed>) -> Result
     let Served { template, parameters, .. } = served.clone();
     // A webhook is tried out with a receiver on this machine.
     let outside = Outside::network(Reach::ThisMachineToo);
-    Ok(System::start(Options { template, parameters, outside, ..Options::new(cloud) })?)
+    let gateways = Gateways::network(Reach::ThisMachineToo);
+    Ok(System::start(Options { template, parameters, outside, gateways, ..Options::new(cloud) })?)
 }
 
 fn read_template(path: PathBuf) -> Result<String, Failure> {
@@ -140,15 +175,19 @@ fn read_template(path: PathBuf) -> Result<String, Failure> {
 }
 
 /// A socket on the loopback address, and its port.
-struct Listener {
-    socket: TcpListener,
-    port: u16,
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) port: u16,
 }
 
 impl Listener {
     /// `option` is what names another port.
-    async fn open(port: u16, option: &str) -> Result<Self, Failure> {
-        let or_none = if option == "--aws-port" { ", and --no-aws-port does without" } else { "" };
+    pub(crate) async fn open(port: u16, option: &str) -> Result<Self, Failure> {
+        let or_none = match option {
+            "--aws-port" => ", and --no-aws-port does without",
+            "--gateway-port" => ", and --no-gateway does without",
+            _ => "",
+        };
         let failed = |error: std::io::Error| {
             Failure::Failed(match error.kind() {
                 std::io::ErrorKind::AddrInUse => format!(
@@ -173,6 +212,7 @@ async fn asked(mut stopping: watch::Receiver<bool>) {
 
 struct Announced<'a> {
     url: String,
+    gateway_url: Option<String>,
     aws_url: Option<String>,
     table: Option<String>,
     state: &'a StateDirectory,
@@ -181,7 +221,7 @@ struct Announced<'a> {
 }
 
 fn announce(what: &Announced<'_>) {
-    let Announced { url, aws_url, table, state, is_kept, is_quiet } = what;
+    let Announced { url, gateway_url, aws_url, table, state, is_kept, is_quiet } = what;
     let paint = Paint::for_stdout();
     say(format_args!("Paidonce is at {}", paint.bold(url)));
     if *is_quiet {
@@ -194,8 +234,12 @@ fn announce(what: &Announced<'_>) {
         let scan = format!("aws --endpoint-url {aws_url} dynamodb scan --table-name {table}");
         say(format_args!("The AWS services are at {}: {scan}", paint.bold(aws_url)));
     }
+    if let Some(gateway_url) = gateway_url {
+        let at = paint.bold(gateway_url);
+        say(format_args!("A payment gateway that misbehaves a little is at {at}; `paidonce gateway` has its controls"));
+    }
     say("");
-    for line in curl_lines(url) {
+    for line in curl_lines(url, gateway_url.is_some()) {
         say(format_args!("  {line}"));
     }
     say("");
@@ -203,18 +247,22 @@ fn announce(what: &Announced<'_>) {
 }
 
 /// What to paste first. On a second start the keys are known, and the answers are the same.
-fn curl_lines(url: &str) -> [String; 3] {
+fn curl_lines(url: &str, takes_cards: bool) -> Vec<String> {
     let post = |path: &str, key: &str, body: &str| {
         format!(
             "curl --fail-with-body -sS {url}{path} -H 'X-User-Id: alice' -H 'Idempotency-Key: {key}' \
              -H 'Content-Type: application/json' -d '{body}' -w '\\n'"
         )
     };
-    [
+    let mut lines = vec![
         post("/deposits", "deposit-1", r#"{"amount": 5000}"#),
         post("/orders", "order-1", r#"{"amount": 1500.99, "description": "a first order"}"#),
         format!("curl --fail-with-body -sS {url}/orders -H 'X-User-Id: alice' -w '\\n'"),
-    ]
+    ];
+    if takes_cards {
+        lines.push(post("/orders", "order-2", r#"{"amount": 20, "description": "by card", "pay_with": "card"}"#));
+    }
+    lines
 }
 
 /// Ctrl-C, or what a supervisor sends.

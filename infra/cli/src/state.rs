@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use data_encoding::{BASE64, HEXLOWER};
 use local_cloud::stack::Stack;
 use local_cloud::{Cloud, CloudError, Snapshot};
 use platform::App;
+use platform::chance::{Chance, NoChance};
 use platform::tokens::SigningKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,12 +18,14 @@ use crate::failure::Failure;
 
 const KEY: &str = "signing-key.p8";
 const SERVED: &str = "served.json";
+const GATEWAY_SECRETS: &str = "gateway-secrets.json";
+const GATEWAY_BOOK: &str = "gateway.jsonl";
 
 /// Which state directory, for the commands that look into one.
 #[derive(clap::Args)]
 pub(crate) struct Which {
     /// The state directory of the server, stopped or running
-    #[arg(long, value_name = "DIR", default_value = ".paidonce")]
+    #[arg(long, value_name = "DIR", default_value = ".paidonce", global = true)]
     state: PathBuf,
 }
 
@@ -43,6 +47,29 @@ pub(crate) struct Served {
     /// the directory has an owner.
     #[serde(default)]
     pub(crate) aws_port: Option<u16>,
+    /// Where the payment gateway's stand-in is while it is served; as with the other.
+    #[serde(default)]
+    pub(crate) gateway_port: Option<u16>,
+}
+
+/// What the payment gateway's stand-in and the functions share.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct GatewaySecrets {
+    pub(crate) api_key: String,
+    pub(crate) plain_webhooks: String,
+    pub(crate) stripe_webhooks: String,
+}
+
+impl GatewaySecrets {
+    fn generate() -> Result<Self, NoChance> {
+        let chance = Chance::of_the_system();
+        let secret = |bytes: [u8; 32]| format!("whsec_{}", BASE64.encode(&bytes));
+        Ok(Self {
+            api_key: format!("sk_local_{}", HEXLOWER.encode(&chance.bytes::<16>()?)),
+            plain_webhooks: secret(chance.bytes()?),
+            stripe_webhooks: secret(chance.bytes()?),
+        })
+    }
 }
 
 /// The newest format of what is kept of it that this version knows.
@@ -112,6 +139,26 @@ impl StateDirectory {
         })
     }
 
+    /// What its payment gateway and its functions share, made when it is first asked for.
+    pub(crate) fn gateway_secrets_or_new(&self) -> Result<GatewaySecrets, Failure> {
+        let path = self.0.join(GATEWAY_SECRETS);
+        if !path.exists() {
+            let new = GatewaySecrets::generate().map_err(|error| Failure::Failed(error.to_string()))?;
+            let json = serde_json::to_vec(&new).expect("text under text keys is JSON");
+            self.write_once(GATEWAY_SECRETS, &json).map_err(|error| self.unusable(error))?;
+        }
+        let json = std::fs::read(&path).map_err(|error| self.unusable(error))?;
+        serde_json::from_slice(&json).map_err(|error| {
+            let path = path.display();
+            Failure::Failed(format!("{path} cannot be read: {error}\ndelete it, and the next start makes new secrets"))
+        })
+    }
+
+    /// Where the payment gateway's stand-in writes what it did.
+    pub(crate) fn gateway_book(&self) -> PathBuf {
+        self.0.join(GATEWAY_BOOK)
+    }
+
     pub(crate) fn keep(&self, served: &Served) -> Result<(), Failure> {
         let json = serde_json::to_vec(&Kept { format: FORMAT, served }).expect("text under text keys is JSON");
         let replaced = self.write_beside(&json).and_then(|file| Ok(file.persist(self.0.join(SERVED))?));
@@ -131,9 +178,12 @@ impl StateDirectory {
     pub(crate) fn served(&self) -> Result<Served, Failure> {
         match std::fs::read(self.0.join(SERVED)) {
             Ok(json) => self.read_served(&json),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Served { template: local_system::TEMPLATE.to_owned(), parameters: BTreeMap::new(), aws_port: None })
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Served {
+                template: local_system::TEMPLATE.to_owned(),
+                parameters: BTreeMap::new(),
+                aws_port: None,
+                gateway_port: None,
+            }),
             Err(error) => Err(self.unusable(error)),
         }
     }

@@ -1,7 +1,7 @@
 //! `paidonce verify`: every promise, checked over a copy of the local state or over a deployed table. The server may be
 //! stopped, running or killed; nothing is written and nobody is kept waiting.
 
-mod deployed;
+pub(crate) mod deployed;
 
 use std::time::Instant;
 

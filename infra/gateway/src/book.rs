@@ -26,7 +26,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Stripe => "stripe",

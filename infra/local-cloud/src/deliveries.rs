@@ -185,7 +185,9 @@ pub(crate) async fn deliver(core: Arc<Core>, mut stopping: Stopping) {
 async fn deliver_one(core: Arc<Core>, mut delivery: Delivery) -> i64 {
     let put_off_to = match delivery.owed.target.clone() {
         Target::Function(logical_id) => to_function(&core, &logical_id, &mut delivery).await,
-        Target::Queue { arn, message_group } => to_queue(&core, &arn, message_group, &delivery),
+        Target::Queue { arn, message_group, detail_only } => {
+            to_queue(&core, &arn, message_group, detail_only, &delivery)
+        }
     };
     let kept = match put_off_to {
         Some(due_at) => core.deliveries.put_off(&delivery, due_at),
@@ -241,14 +243,15 @@ async fn to_function(core: &Core, logical_id: &str, delivery: &mut Delivery) -> 
 }
 
 /// What a queue refuses today it refuses tomorrow, so the event is dropped; only a fault is tried again.
-fn to_queue(core: &Core, arn: &str, group: Option<String>, delivery: &Delivery) -> Option<i64> {
+fn to_queue(core: &Core, arn: &str, group: Option<String>, detail_only: bool, delivery: &Delivery) -> Option<i64> {
     let Some(kept) = core.sqs.by_arn(arn) else {
         tracing::error!(origin = %delivery.origin, queue = %arn, "an event was dropped: there is no such queue");
         return None;
     };
     let id = delivery.event.get("id").and_then(Value::as_str);
     let deduplication = kept.queue.fifo.then(|| id.map(ToOwned::to_owned)).flatten();
-    let outgoing = Outgoing { body: delivery.event.to_string(), group, deduplication, ..Outgoing::default() };
+    let body = if detail_only { delivery.event["detail"].to_string() } else { delivery.event.to_string() };
+    let outgoing = Outgoing { body, group, deduplication, ..Outgoing::default() };
     let now_ms = core.clock.now_ms();
     let refusal = core.sqs.send(kept, outgoing, now_ms).err()?;
     tracing::error!(origin = %delivery.origin, queue = %arn, reason = %refusal.message, "an event cannot be sent to its queue");
@@ -259,7 +262,9 @@ impl Owed {
     fn written(&self) -> String {
         let mut written = match &self.target {
             Target::Function(logical_id) => json!({ "function": logical_id }),
-            Target::Queue { arn, message_group } => json!({ "queue": arn, "group": message_group }),
+            Target::Queue { arn, message_group, detail_only } => {
+                json!({ "queue": arn, "group": message_group, "detail": detail_only })
+            }
         };
         written["since"] = self.since_ms.into();
         written["request"] = self.request_id.as_str().into();
@@ -275,7 +280,11 @@ impl Owed {
         let text = |value: &Value, field: &str| value.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
         let target = match text(&owed, "function") {
             Some(logical_id) => Target::Function(logical_id),
-            None => Target::Queue { arn: text(&owed, "queue")?, message_group: text(&owed, "group") },
+            None => Target::Queue {
+                arn: text(&owed, "queue")?,
+                message_group: text(&owed, "group"),
+                detail_only: owed["detail"] == true,
+            },
         };
         let number = |field: &str| owed.get(field).and_then(Value::as_i64);
         let last_error = owed

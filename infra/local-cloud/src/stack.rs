@@ -219,8 +219,8 @@ pub struct Rule {
 pub enum Target {
     /// A function, by logical id.
     Function(String),
-    /// A queue, by ARN, and the message group where it is FIFO.
-    Queue { arn: String, message_group: Option<String> },
+    /// A queue, by ARN, and the message group where it is FIFO. It gets the whole event, or its `detail` alone.
+    Queue { arn: String, message_group: Option<String>, detail_only: bool },
 }
 
 /// An HTTP API with payload format 2.0.

@@ -623,6 +623,7 @@ Resources:
       Targets:
         - { Id: a, Arn: !GetAtt Worker.Arn }
         - { Id: b, Arn: !GetAtt Fifo.Arn, SqsParameters: { MessageGroupId: g } }
+        - { Id: c, Arn: !GetAtt Fifo.Arn, SqsParameters: { MessageGroupId: g }, InputPath: $.detail }
   Tick:
     Type: AWS::Events::Rule
     Properties: { ScheduleExpression: rate(5 minutes), Targets: [{ Id: a, Arn: !GetAtt Worker.Arn }] }
@@ -633,7 +634,10 @@ Resources:
         (rule.bus.as_str(), rule.arn.as_str()),
         ("mine", "arn:aws:events:eu-central-1:000000000000:rule/mine/test-stack-Rule")
     );
-    assert!(matches!(&rule.targets[1], Target::Queue { message_group: Some(group), .. } if group == "g"));
+    for (target, only) in rule.targets[1..].iter().zip([false, true]) {
+        let Target::Queue { message_group: Some(group), detail_only, .. } = target else { panic!("{target:?}") };
+        assert_eq!((group.as_str(), *detail_only), ("g", only));
+    }
     assert_eq!(
         (stack.schedules[0].function.as_str(), &stack.schedules[0].timing),
         ("Worker", &Timing::EverySeconds(300))
@@ -669,7 +673,9 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
     assert!(redrives.into_iter().all(|redrive| stack.queue_by_arn(&redrive.dead_letter_arn).is_some()));
     let mappings: Vec<&str> = stack.queue_mappings.iter().map(|mapping| mapping.function.as_str()).collect();
     assert!(
-        ["AdvanceOrders", "Notify", "DeliverWebhook", "Recover"].iter().all(|function| mappings.contains(function)),
+        ["AdvanceOrders", "Notify", "DeliverWebhook", "TakeInventory", "Recover"]
+            .iter()
+            .all(|function| mappings.contains(function)),
         "{mappings:?}"
     );
     assert!(
@@ -678,7 +684,10 @@ fn the_deployed_template_comes_to_its_functions_queues_mappings_and_routes() {
             .iter()
             .any(|schedule| schedule.function == "Sweep" && schedule.timing == Timing::EverySeconds(60))
     );
-    assert_eq!(stack.rules[0].pattern["detail"]["bucket"]["name"], json!([stack.buckets[0].name]));
+    let buckets = json!([stack.buckets[0].name]);
+    assert!(stack.rules.iter().any(|rule| rule.pattern["detail"]["bucket"]["name"] == buckets));
+    let inventory = stack.rules.iter().find(|rule| rule.pattern["source"] == json!(["inventory"])).unwrap();
+    assert_eq!(inventory.bus, "test-stack-events");
 
     let api = stack.api.as_ref().unwrap();
     let route = |method: &str, path: &str| {

@@ -60,6 +60,13 @@ pub struct TakeCallback {
     pub reported: Reported,
 }
 
+impl Stub {
+    /// Whether it is an orphan at which nobody has looked.
+    pub const fn waits_for_a_person(&self) -> bool {
+        self.is_orphan && self.look_at.is_some()
+    }
+}
+
 impl TakeCallback {
     pub fn needs(&self) -> [Key; 2] {
         [Key::Callback(self.id), self.of.key()]

@@ -1,5 +1,5 @@
-//! Where payments come from: an order of ours that is paid by card, whoever asks for one for an order that is kept
-//! elsewhere, and an inventory event. Each opens one payment, over what a gateway may have reported of it before.
+//! Where payments come from: an order of ours that is paid by card, and whoever asks for one for an order that is kept
+//! elsewhere; of inventory events, see there. Each opens one payment, over what a gateway may have reported of it before.
 
 use super::call::Calling;
 use super::gateway::Gateway;
@@ -7,7 +7,7 @@ use super::{Doubt, Origin, Payment, PaymentState, Stub};
 use crate::accounts::{self, RENDERER};
 use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
-use crate::ids::{CustomerId, Fingerprint, IdempotencyKey, PaymentId};
+use crate::ids::{CustomerId, Fingerprint, PaymentId};
 use crate::orders::Order;
 use crate::text::Reference;
 use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
@@ -27,25 +27,6 @@ pub struct MakePayment {
 impl MakePayment {
     pub fn needs(&self) -> [Key; 1] {
         [Key::Payment(self.id)]
-    }
-}
-
-/// That an order which is kept elsewhere is complete, as an inventory event tells it.
-#[derive(Clone, Debug)]
-pub struct InventoryEvent {
-    pub key: IdempotencyKey,
-    /// The order's own name for itself.
-    pub order: Reference,
-    pub amount: Option<Amount>,
-    pub currency: Option<Currency>,
-    /// Whose payment it is.
-    pub customer: CustomerId,
-    pub fingerprint: Fingerprint,
-}
-
-impl InventoryEvent {
-    pub fn needs(&self) -> [Key; 1] {
-        [Key::Payment(PaymentId::of_event(&self.key))]
     }
 }
 
@@ -98,33 +79,7 @@ pub(crate) fn open_for_order(
     open(draft, payment, now).map(drop)
 }
 
-/// Makes the payment that an inventory event tells of, once for each key; an operator completes or fails it. One that
-/// calls itself by the id of an order here goes to review.
-pub fn of_event(
-    draft: &mut Draft<'_>,
-    event: &InventoryEvent,
-    now: Timestamp,
-    terms: &Terms,
-) -> Result<Outcome<Payment>, Halt> {
-    let id = PaymentId::of_event(&event.key);
-    if let Some(made) = draft.get::<Payment>(Key::Payment(id))? {
-        return accounts::replay(made.fingerprint == event.fingerprint, made);
-    }
-    let currency = accounts::currency_of(event.currency, terms)?;
-    let money = (event.amount.unwrap_or_default(), currency);
-    let payment = Payment {
-        reference: Some(event.order.clone()),
-        state: PaymentState::Created,
-        ..bare(id, event.customer, Origin::Event, money, event.fingerprint, now)
-    };
-    let mut payment = open(draft, payment, now)?;
-    if event.order.names_an_order() {
-        payment.doubt(draft, Doubt::NamesOrder, now)?;
-    }
-    Ok(Outcome::Done(payment))
-}
-
-fn bare(
+pub(super) fn bare(
     id: PaymentId,
     customer: CustomerId,
     origin: Origin,
@@ -162,7 +117,7 @@ fn bare(
 }
 
 /// Writes a payment over what was reported of it before, which it takes in.
-fn open(draft: &mut Draft<'_>, mut payment: Payment, now: Timestamp) -> Result<Payment, Halt> {
+pub(super) fn open(draft: &mut Draft<'_>, mut payment: Payment, now: Timestamp) -> Result<Payment, Halt> {
     let early = draft.get::<Stub>(payment.key())?;
     let state = payment.state;
     payment.pass(draft, Told::PaymentBecame { state }, now)?;

@@ -40,7 +40,7 @@ pub struct Value<'a> {
 }
 
 impl Fields {
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Problem> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
         let text = std::str::from_utf8(body).map_err(|_| Problem::body_not_utf8())?;
         let start = text.trim_start_matches([' ', '\t', '\r', '\n']);
         let Object(fields) = serde_json::from_str(text).map_err(|error| {
@@ -218,6 +218,11 @@ impl Value<'_> {
         } else {
             Err(Problem::field_wrong_type(self.place, "a number"))
         }
+    }
+
+    /// That it must be something else.
+    pub(crate) fn wrong(self, must_be: &str) -> Problem {
+        Problem::field_wrong_type(self.place, must_be)
     }
 
     /// A refusal; of what is further in, with where that is.

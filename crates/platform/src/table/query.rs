@@ -238,6 +238,40 @@ impl Table {
         due.iter().map(|image| Ok(payment_of(image)?)).collect()
     }
 
+    /// What waits for a person: payments, and what was reported of payments and refunds that are not there. Those of which
+    /// somebody is to be reminded soonest come first. The index may lag a moment behind.
+    pub async fn reviews(&self, from: Option<&Place>, limit: i32) -> Result<Option<Page<GatewayKey>>, ReadError> {
+        let shard = codec::payment_shard(codec::REVIEW_SHARD);
+        let start = match from {
+            None => None,
+            Some(place) => {
+                let Some((at, key)) = parse_review(&place.0) else { return Ok(None) };
+                let mut start = codec::key_attributes(&key.key());
+                start.insert("look_shard".to_owned(), text(&shard));
+                start.insert("look_at".to_owned(), number(at));
+                Some(start)
+            }
+        };
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("by_look")
+            .key_condition_expression("look_shard = :shard")
+            .expression_attribute_values(":shard", text(&shard))
+            .limit(limit + 1)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        let mut images = answer.items.unwrap_or_default();
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let more = images.len() > wanted;
+        images.truncate(wanted);
+        let next = images.last().filter(|_| more).map(review_place).transpose()?;
+        Ok(Some(Page { items: images.iter().map(payment_of).collect::<Result<_, _>>()?, next }))
+    }
+
     async fn due_in(&self, shard: &str, now: Timestamp, limit: i32) -> Result<Vec<Attributes>, ReadError> {
         let answer = self
             .client
@@ -291,6 +325,19 @@ impl Table {
         Ok(Scanned { items, next: answer.last_evaluated_key, read_units: 0.0 })
     }
 
+    /// A payment and its entries, in the same way.
+    pub(crate) async fn payment(
+        &self,
+        id: &PaymentId,
+        limit: i32,
+        from: Option<Attributes>,
+    ) -> Result<Scanned, ReadError> {
+        let query = self.partition(&codec::payment(id)).consistent_read(true).limit(limit);
+        let answer = query.set_exclusive_start_key(from).send().await.map_err(unavailable)?;
+        let items = answer.items.unwrap_or_default().into_iter().map(decode).collect();
+        Ok(Scanned { items, next: answer.last_evaluated_key, read_units: 0.0 })
+    }
+
     /// How many items the service counted when it last did, some hours ago; and so that the table is there at all.
     pub async fn counted(&self) -> Result<u64, ReadError> {
         let answer = self.client.describe_table().table_name(&self.name).send().await.map_err(unavailable)?;
@@ -336,6 +383,29 @@ impl Owned {
         match (at, id) {
             (Some(at), Some(id)) => Ok(Place(format!("{}{}#{id}", self.prefix, Timestamp::from_millis(at).sortable()))),
             _ => Err(CodecError::Address { pk, sk }),
+        }
+    }
+}
+
+fn moment(image: &Attributes, name: &str) -> Option<Timestamp> {
+    let digits = image.get(name).and_then(|value| value.as_n().ok())?;
+    digits.parse().ok().map(Timestamp::from_millis)
+}
+
+const REVIEWS: &str = "reviews#";
+
+fn parse_review(place: &str) -> Option<(Timestamp, GatewayKey)> {
+    let (at, key) = place.strip_prefix(REVIEWS)?.split_once('#')?;
+    Some((Timestamp::from_sortable(at)?, GatewayKey::parse(key)?))
+}
+
+fn review_place(image: &Attributes) -> Result<Place, CodecError> {
+    let key = payment_of(image)?;
+    match moment(image, "look_at") {
+        Some(at) => Ok(Place(format!("{REVIEWS}{}#{key}", at.sortable()))),
+        None => {
+            let (pk, sk) = key_of(image);
+            Err(CodecError::Address { pk, sk })
         }
     }
 }

@@ -9,12 +9,12 @@ use domain::events::EventId;
 use domain::ids::CustomerId;
 use domain::orders::{Order, Resource, Waiting};
 use domain::promises::{
-    AccountRun, Finding, Late, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles,
-    judge_delivery, judge_payment_alone,
+    AccountRun, Finding, Late, Report, Shelves, Sketch, Subject, Supply, Suspects, Totals, Until, idles, judge_delivery,
 };
 use domain::webhooks::Delivery;
 
 use super::pages::Pages;
+use super::payments;
 use super::{Findings, Plan, Progress, readable, supplies, unreadable};
 use crate::store::Failure;
 use crate::table::{Stored, Table};
@@ -35,6 +35,7 @@ pub(super) struct Read {
     pub(super) sums: Vec<Finding>,
     /// Deliveries of a live table that are to be read again, each with what was found.
     pub(super) deliveries: BTreeMap<EventId, Vec<Finding>>,
+    pub(super) payments: payments::Found,
 }
 
 struct Pass<'a> {
@@ -54,6 +55,7 @@ struct Pass<'a> {
     deliveries: Vec<Delivery>,
     late: Late,
     doubtful: BTreeMap<EventId, Vec<Finding>>,
+    payments: payments::Pass<'a>,
 }
 
 pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(Progress)) -> Result<Read, Failure> {
@@ -74,6 +76,7 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
         deliveries: Vec::new(),
         late: Late::new(plan.findings),
         doubtful: BTreeMap::new(),
+        payments: payments::Pass::new(table, plan),
     };
     let mut pages = Pages::new(table, plan);
     let mut items = 0;
@@ -93,6 +96,7 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
             if pass.deliveries.len() >= BATCH {
                 pass.look_at_deliveries().await?;
             }
+            pass.payments.look().await?;
         }
         progress(Progress::First { items });
     }
@@ -102,7 +106,10 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
     pass.look_at_deliveries().await?;
     let settled = plan.settled(until, pass.report.newest);
     pass.look_at_late(settled);
-    let Pass { sketch, shelves, report, totals, findings, accounts, doubtful, .. } = pass;
+    let Pass { sketch, shelves, report, mut totals, mut findings, accounts, doubtful, payments, .. } = pass;
+    let payments = payments.finish(settled).await?;
+    totals.add(&payments.totals);
+    findings.is_cut |= payments.is_cut;
     Ok(Read {
         suspects: sketch.suspects(settled),
         report,
@@ -112,6 +119,7 @@ pub(super) async fn pass(table: &Table, plan: &Plan, progress: &mut impl FnMut(P
         accounts,
         sums: shelves.judge(),
         deliveries: doubtful,
+        payments,
     })
 }
 
@@ -121,6 +129,10 @@ impl Pass<'_> {
         self.report.count(&item);
         self.sketch.see(&item, version);
         self.shelves.see(&item);
+        self.payments.see_look(&item);
+        if let Item::Order(order) = &item {
+            self.payments.see_order(order);
+        }
         match item {
             Item::Account(account) => self.run(segment, account.customer).see_account(account),
             Item::Entry(entry) => self.run(segment, entry.customer).see_entry(&entry),
@@ -138,12 +150,12 @@ impl Pass<'_> {
             | Item::Profile(_)
             | Item::Attempts(_)
             | Item::Endpoint(_)
-            | Item::PaymentEntry(_)
-            | Item::Refund(_)
             | Item::Stub(_)
             | Item::Callback(_)
             | Item::Breaker(_) => {}
-            Item::Payment(payment) => self.findings.take(judge_payment_alone(&payment)),
+            Item::Payment(payment) => self.payments.see_payment(segment, payment),
+            Item::PaymentEntry(entry) => self.payments.see_entry(segment, entry),
+            Item::Refund(refund) => self.payments.see_refund(refund),
             Item::Delivery(delivery) => {
                 self.late.see(&delivery);
                 self.deliveries.push(delivery);

@@ -3,19 +3,29 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Millis;
+use domain::payments::{Reconciled, Reconciling};
+use domain::webhooks::Reach;
 use futures_util::future::join_all;
+use gateway::{Gateway, Mood, Running, Timing};
 use http::{Method, Request, StatusCode};
 use local_cloud::edge::Edge;
 use local_cloud::{Clock, Storage};
 use local_system::{Options, System};
-use platform::App;
+use platform::gateways::Gateways;
 use platform::tokens::SigningKey;
+use platform::verify::{self, Now, Plan, Reading};
+use platform::{App, reports};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
+use crate::serve::{Listener, StandIn};
+use crate::state::StateDirectory;
 use crate::terminal::{Paint, say};
 
 /// Who may do more than what is their own, and what.
@@ -24,8 +34,20 @@ const WORK_HERE: [(&str, &str); 2] = [("olga", "stock slots"), ("carl", "courier
 /// What a name begins with that is a token.
 const TOKEN: &str = "token ";
 
+/// The gateway is given up on within this: long enough for a machine that is busy.
+const GATEWAY_TIMEOUT_MS: u32 = 1_500;
+/// A callback that is late comes when the gateway has been asked, which is two and a half seconds later at most.
+const LATE_MS: u64 = 6_000;
+/// How often it is looked whether the gateway has called back.
+const LOOK: Duration = Duration::from_millis(20);
+/// And for how long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub(super) struct Stage {
     system: System,
+    gateway: Running,
+    /// Where the gateway calls back to.
+    api: JoinHandle<()>,
     paint: Paint,
     scenes: u32,
     differences: u32,
@@ -55,7 +77,7 @@ impl Answer {
 }
 
 impl Stage {
-    pub(super) fn open(paint: Paint) -> Result<Self, Failure> {
+    pub(super) async fn open(paint: Paint) -> Result<Self, Failure> {
         let state = tempfile::Builder::new().prefix("paidonce-demo-").tempdir();
         let state = state.map_err(|error| Failure::Failed(format!("no temporary directory can be made: {error}")))?;
         let storage = Storage::Directory(state.path().to_owned());
@@ -65,13 +87,64 @@ impl Stage {
         let (key, bytes) = key.map_err(|error| Failure::Failed(format!("no key can be made: {error}")))?;
         options.parameters.insert("TokenKeys".to_owned(), key.key_set());
         options.parameters.insert("SigningKey".to_owned(), SigningKey::as_text(&bytes));
+        options.parameters.insert("GatewayTimeoutMs".to_owned(), GATEWAY_TIMEOUT_MS.to_string());
+        options.parameters.insert("GatewayConnectMs".to_owned(), (GATEWAY_TIMEOUT_MS / 2).to_string());
+        let directory = StateDirectory::new(state.path().to_owned())?;
+        let stand_in = StandIn::open(0, &directory).await?;
+        stand_in.tell(&mut options.parameters);
+        options.gateways = Gateways::network(Reach::ThisMachineToo);
+        let api = Listener::open(0, "--port").await?;
         let system = System::start(options)?;
-        Ok(Self { system, paint, scenes: 0, differences: 0, _state: state })
+        let gateway = stand_in.start(&directory, &format!("http://127.0.0.1:{}", api.port))?;
+        // Nothing goes wrong but what the story asks for.
+        let timing = Timing { callback_late_ms: [LATE_MS, LATE_MS], ..Timing::default() };
+        gateway.with(|gateway, _| gateway.set_mood(Mood { timing, ..Mood::calm() }));
+        let api = tokio::spawn(local_cloud::edge::serve(system.edge.clone(), api.socket, std::future::pending()));
+        Ok(Self { system, gateway, api, paint, scenes: 0, differences: 0, _state: state })
+    }
+
+    /// Looks into the gateway, or tells it how to behave.
+    pub(super) fn gateway<T>(&self, look: impl FnOnce(&mut Gateway, i64) -> T) -> T {
+        self.gateway.with(look)
+    }
+
+    /// Until the gateway has called back about everything, and was answered.
+    pub(super) async fn called_back(&self) {
+        let is_over = || {
+            self.gateway(|gateway, _| {
+                let mut copies = gateway.book().events().flat_map(|event| &event.copies);
+                copies.all(|copy| {
+                    copy.due_ms.is_none() && !copy.is_held && copy.attempts.iter().all(|sent| sent.status.is_some())
+                })
+            })
+        };
+        let until_over = async {
+            while !is_over() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // What has not come by then is missed in what is expected of it.
+        let _ = tokio::time::timeout(PATIENCE, until_over).await;
+    }
+
+    /// Holds a report of the gateway against everything that is kept.
+    pub(super) async fn reconcile(&self, report: &str) -> Reconciled {
+        let mut reconciling = Reconciling::default();
+        let read = reports::read(report.as_bytes(), |line| reconciling.line(line));
+        let table = self.app().store.table();
+        let plan = Plan::new(Reading::Still(Now::Newest), Millis(0), fastrand::u128(..));
+        let seen = verify::each(table, &plan, |item| reconciling.see(item), |_| {}).await;
+        if let Err(why) = read.map_err(|error| error.to_string()).and(seen.map_err(|error| error.to_string())) {
+            say(self.paint.red(format_args!("   the report cannot be held against the table: {why}")));
+        }
+        reconciling.finish()
     }
 
     /// Ends the system and says how much went otherwise than told.
     pub(super) async fn close(self) -> u32 {
+        self.api.abort();
         self.system.stop().await;
+        self.gateway.stop().await;
         self.differences
     }
 

@@ -17,7 +17,7 @@ const EXPORT: &str =
 
 #[derive(clap::Args)]
 pub(crate) struct OnAws {
-    /// Verify this table on AWS, read only; the stack's output TableName has its name
+    /// Read this table on AWS, and write nothing; the stack's output TableName has its name
     #[arg(long, value_name = "NAME", conflicts_with = "state")]
     table: Option<String>,
     /// The table's region, if AWS_REGION is another
@@ -117,7 +117,7 @@ impl Deployed {
                 format!("there is no table {table} {place}\n`aws dynamodb list-tables {more}` says which there are")
             }
             "AccessDeniedException" => format!(
-                "the table {table} may not be read: {why}\nverify needs dynamodb:DescribeTable, Scan, Query, GetItem \
+                "the table {table} may not be read: {why}\nthis takes dynamodb:DescribeTable, Scan, Query, GetItem \
                  and BatchGetItem on it, and nothing else"
             ),
             "UnrecognizedClientException"

@@ -5,10 +5,12 @@
 mod aws_port;
 mod env;
 mod errors;
+mod gateways;
 mod invoking;
 mod killing;
 mod looking;
 mod planted;
+mod reconciling;
 mod serving;
 mod simulating;
 mod support;

@@ -52,13 +52,13 @@ fn paste(line: &str) -> Value {
 fn the_printed_lines_work_as_they_are_and_again() {
     let directory = tempfile::tempdir().unwrap();
     let server = Server::start(directory.path(), &[]);
-    let lines = eventually("three lines to paste", SOON, || {
+    let lines = eventually("lines to paste", SOON, || {
         let said = server.said();
         let lines: Vec<String> =
             said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).map(str::to_owned).collect();
         said.contains("Ctrl-C").then_some(lines)
     });
-    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines.iter().all(|line| line.contains("--fail-with-body -sS")), "{lines:?}");
     let (deposit, order) = (paste(&lines[0]), paste(&lines[1]));
     assert_eq!((&deposit["amount"], &deposit["balance"]), (&"5000.00".into(), &"5000.00".into()));
@@ -69,6 +69,7 @@ fn the_printed_lines_work_as_they_are_and_again() {
     });
     assert_eq!(listed["items"][0]["id"], order["id"]);
     assert_eq!((paste(&lines[0]), paste(&lines[1])), (deposit, order), "pasted again");
+    assert_eq!(paste(&lines[3])["pay_with"], "card");
     let said = server.said();
     for expected in ["POST /deposits  201", "POST /orders  201", "  completed", "X-User-Id is believed"] {
         assert!(said.contains(expected), "{expected} is not in:\n{said}");

@@ -236,7 +236,7 @@ fn a_deployed_table_is_verified_and_only_read() {
 fn what_the_service_refuses_is_said_plainly() {
     for (kind, part) in [
         ("ResourceNotFoundException", "there is no table t"),
-        ("AccessDeniedException", "verify needs dynamodb:DescribeTable"),
+        ("AccessDeniedException", "this takes dynamodb:DescribeTable"),
         ("ExpiredTokenException", "aws configure export-credentials"),
     ] {
         let refusing = StandIn::start(move |_, _| (400, json!({ "__type": kind, "message": "no" })));

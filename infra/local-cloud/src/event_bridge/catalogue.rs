@@ -23,11 +23,14 @@ impl Shown {
             let targets = rule.targets.iter().zip(1..).map(|(target, number)| {
                 let mut shown = match target {
                     Target::Function(id) => json!({ "Arn": arn_of(id) }),
-                    Target::Queue { arn, message_group: None } => json!({ "Arn": arn }),
-                    Target::Queue { arn, message_group: Some(group) } => {
+                    Target::Queue { arn, message_group: None, .. } => json!({ "Arn": arn }),
+                    Target::Queue { arn, message_group: Some(group), .. } => {
                         json!({ "Arn": arn, "SqsParameters": { "MessageGroupId": group } })
                     }
                 };
+                if matches!(target, Target::Queue { detail_only: true, .. }) {
+                    shown["InputPath"] = "$.detail".into();
+                }
                 shown["Id"] = format!("Target{number}").into();
                 shown
             });

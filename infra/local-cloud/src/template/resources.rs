@@ -188,9 +188,19 @@ fn rule(stack: &mut Stack, scope: &Scope<'_>, resource: &Resource, fields: &Fiel
 }
 
 fn target(scope: &Scope<'_>, fields: &Fields<'_>) -> Result<Target> {
-    fields.only(&["Arn", "SqsParameters"], &["Id"])?;
+    fields.only(&["Arn", "SqsParameters", "InputPath"], &["Id"])?;
     let arn = fields.required_text("Arn")?;
+    let detail_only = match fields.text("InputPath")?.as_deref() {
+        None | Some("$") => false,
+        Some("$.detail") => true,
+        Some(other) => {
+            return Err(fields.not_understood("InputPath", format!("`{other}`"), "understood are `$` and `$.detail`"));
+        }
+    };
     if let Some(function) = scope.find(functions::TYPE, "Arn", &arn)? {
+        if detail_only {
+            return Err(fields.not_understood("InputPath", "`$.detail` to a function", "a queue takes it"));
+        }
         return Ok(Target::Function(function.id.clone()));
     }
     let Some(queue) = scope.find("AWS::SQS::Queue", "Arn", &arn)? else {
@@ -207,5 +217,5 @@ fn target(scope: &Scope<'_>, fields: &Fields<'_>) -> Result<Target> {
     if scope.is_fifo(queue)? && message_group.is_none() {
         return Err(fields.invalid("SqsParameters", "a FIFO queue needs a `MessageGroupId`"));
     }
-    Ok(Target::Queue { arn, message_group })
+    Ok(Target::Queue { arn, message_group, detail_only })
 }

@@ -19,7 +19,7 @@ fn with_rule() -> Stack {
     stack.buses.push("things".into());
     let pattern = json!({"source": ["shop"], "detail": {"state": ["done"]}});
     stack.rules.push(rule("to-function", "things", pattern.clone(), Target::Function("Listener".into())));
-    let target = Target::Queue { arn: queue_arn("copies.fifo"), message_group: Some("g".into()) };
+    let target = Target::Queue { arn: queue_arn("copies.fifo"), message_group: Some("g".into()), detail_only: false };
     stack.rules.push(rule("to-queue", "things", pattern, target));
     stack
 }
@@ -64,6 +64,26 @@ async fn an_event_reaches_every_target_whose_pattern_it_matches() {
     assert_eq!(seen.events(), std::slice::from_ref(&expected));
     let copies = receive(&sqs(&cloud), "copies.fifo").await;
     assert_eq!(serde_json::from_str::<Value>(bodies(&copies)[0]).unwrap(), expected);
+    running.stop().await;
+}
+
+/// "If you use this parameter, you specify the part of the event that you want to send to the target." (API reference of
+/// EventBridge, Target, InputPath)
+#[tokio::test(start_paused = true)]
+async fn a_queue_may_get_the_detail_alone() {
+    let mut stack = stack();
+    stack.queues.push(queue("details"));
+    let target = Target::Queue { arn: queue_arn("details"), message_group: None, detail_only: true };
+    stack.rules.push(rule("details", "default", json!({"source": ["shop"]}), target));
+    let cloud = open(stack);
+    let running = start(&cloud, &Seen::default(), fine);
+    let entry = PutEventsRequestEntry::builder().source("shop").detail_type("Changed").detail(r#"{"amount":1500.99}"#);
+    let client = events(&cloud);
+    client.put_events().entries(entry.build()).send().await.unwrap();
+    cloud.settled().await;
+    assert_eq!(bodies(&receive(&sqs(&cloud), "details").await), [r#"{"amount":1500.99}"#]);
+    let targets = client.list_targets_by_rule().rule("details").send().await.unwrap();
+    assert_eq!(targets.targets()[0].input_path(), Some("$.detail"));
     running.stop().await;
 }
 
