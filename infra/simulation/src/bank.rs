@@ -360,6 +360,7 @@ impl Teller {
     async fn deliver(&self, point: &Point) -> Option<u16> {
         let (world, who) = (&*self.world, point.to_string());
         let was_calm = world.is_calm();
+        world.tells(&self.callback);
         let (parts, body) = self.callback.request.clone().into_parts();
         world.note(&[b"tell", who.as_bytes(), format!("{:?}", parts.headers).as_bytes(), &body]);
         let mut request = http::Request::post(CALLBACK_PATH).header("host", "localhost");

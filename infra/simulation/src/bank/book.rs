@@ -120,14 +120,21 @@ impl Till {
         }
     }
 
-    /// Judges how a callback was answered, or takes down that it was not.
-    fn answered(&mut self, callback: &Callback, event: &Event, status: u16, now_ms: i64, skew_ms: i64) -> Judged {
-        let body = callback.request.body().clone();
+    /// Takes down that a callback goes out, whatever becomes of it.
+    fn tell(&mut self, callback: &Callback) {
+        let body = callback.request.body();
         let told = self.told.entry(callback.id.event.clone()).or_default();
-        let place = told.iter().position(|told| told.body == body).unwrap_or_else(|| {
-            told.push(Told { body, is_taken: false });
-            told.len() - 1
-        });
+        if !told.iter().any(|told| told.body == *body) {
+            told.push(Told { body: body.clone(), is_taken: false });
+        }
+    }
+
+    /// Judges how a callback was answered.
+    fn answered(&mut self, callback: &Callback, event: &Event, status: u16, now_ms: i64, skew_ms: i64) -> Judged {
+        let told = self.told.entry(callback.id.event.clone()).or_default();
+        let Some(place) = told.iter().position(|told| told.body == *callback.request.body()) else {
+            return Err("it is answered, and was never sent".to_owned());
+        };
         let copy = event.copies.get(callback.id.copy);
         let signs = copy.filter(|_| callback.id.attempt == 0).map_or(Signs::Rightly, |copy| copy.signs);
         let age_ms = signed_at(callback).map_or(0, |seconds| (now_ms - seconds * 1_000).abs());
@@ -418,6 +425,10 @@ impl World {
             self.state().till.heard(place, answer);
             self.count_gateway();
         }
+    }
+
+    pub(super) fn tells(&self, callback: &Callback) {
+        self.state().till.tell(callback);
     }
 
     /// `was_calm` says whether it was when this was sent.
