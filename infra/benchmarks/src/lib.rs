@@ -7,6 +7,7 @@
 
 mod caller;
 mod capacity;
+mod cards;
 mod error;
 mod goods;
 mod item;
