@@ -11,12 +11,12 @@ use domain::ids::OrderId;
 use domain::orders::{OrderState, Resource, What};
 use serde_json::{Value, json};
 
-use crate::cards;
 use crate::error::{Error, ensure};
 use crate::goods::{self, Plan};
 use crate::item::KILOBYTE;
 use crate::meter::Counted;
 use crate::scene::{CUSTOMER, GIVEN_BACK_FROM, Scene};
+use crate::{callbacks, cards};
 
 const PRICE: &str = "12.50";
 const PLENTY: &str = "10000.00";
@@ -224,6 +224,13 @@ async fn measure_all() -> Result<Report, Error> {
     bench.unbudgeted("ask for a refund", cards::ask_refund).await?;
     bench.unbudgeted("call the gateway for it: given back", cards::give_back).await?;
     bench.unbudgeted("sweep, one payment whose message was lost", cards::sweep_lost).await?;
+    bench.unbudgeted("a callback: a payment was captured", callbacks::captured).await?;
+    bench.unbudgeted("a callback: an order was paid", callbacks::captured_for_an_order).await?;
+    bench.unbudgeted("a callback that comes again", callbacks::captured_again).await?;
+    bench.unbudgeted("a callback that comes early", callbacks::captured_early).await?;
+    bench.unbudgeted("a callback: it was given back", callbacks::given_back).await?;
+    bench.unbudgeted("replay of a payment", cards::make_again).await?;
+    bench.unbudgeted("read a payment", cards::read).await?;
 
     bench.unbudgeted("open an account", open_account).await?;
     bench.unbudgeted("open it again", open_account_again).await?;

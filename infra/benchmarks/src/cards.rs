@@ -14,7 +14,11 @@ use crate::error::{Error, ensure};
 use crate::meter::Counted;
 use crate::scene::{CUSTOMER, Scene};
 
-const PRICE: &str = "12.50";
+pub(crate) const PRICE: &str = "12.50";
+pub(crate) const PRICE_MINOR: i64 = 1_250;
+/// What is given back of it.
+const BACK: &str = "2.50";
+pub(crate) const BACK_MINOR: i64 = 250;
 /// What the gateway says nothing to.
 const UNANSWERED: &str = "66.60";
 const UNANSWERED_MINOR: i64 = 6_660;
@@ -46,7 +50,7 @@ impl Scene {
         self.call_as(CUSTOMER, "POST", path, Some(key), Some(body)).await
     }
 
-    async fn place_by_card(&self) -> Result<(OrderId, PaymentId), Error> {
+    pub(crate) async fn place_by_card(&self) -> Result<(OrderId, PaymentId), Error> {
         let placed = self.post("/orders", "order", json!({ "amount": PRICE, "pay_with": "card" })).await?;
         let unexpected = || Error::Unexpected(format!("an order by card is answered with {placed}"));
         let id = |field: &str| placed[field].as_str().ok_or_else(unexpected);
@@ -54,17 +58,17 @@ impl Scene {
         Ok((order, PaymentId::parse(id("payment")?).ok_or_else(unexpected)?))
     }
 
-    async fn make_payment(&self, amount: &str) -> Result<PaymentId, Error> {
+    pub(crate) async fn make_payment(&self, amount: &str) -> Result<PaymentId, Error> {
         let body = json!({ "amount": amount, "currency": "EUR", "reference": "their order 7" });
         let made = self.post("/payments", "payment", body).await?;
         let id = made["id"].as_str().and_then(PaymentId::parse);
         id.ok_or_else(|| Error::Unexpected(format!("a payment is answered with {made}")))
     }
 
-    async fn ask_refund(&self, payment: PaymentId) -> Result<Value, Error> {
+    pub(crate) async fn ask_refund(&self, payment: PaymentId) -> Result<Value, Error> {
         let path = format!("/payments/{payment}/refunds");
         let headers = [("x-user-scopes", "refunds")];
-        self.call_with("POST", (&path, "refund"), &headers, &json!({ "amount": "2.50" })).await
+        self.call_with("POST", (&path, "refund"), &headers, &json!({ "amount": BACK })).await
     }
 
     /// The message that the last commit of a payment sends to `call-gateway`.
@@ -114,6 +118,18 @@ pub(crate) async fn make(scene: &Scene) -> Result<Counted, Error> {
     Ok(scene.measure(scene.make_payment(PRICE)).await?.0)
 }
 
+pub(crate) async fn make_again(scene: &Scene) -> Result<Counted, Error> {
+    scene.make_payment(PRICE).await?;
+    make(scene).await
+}
+
+pub(crate) async fn read(scene: &Scene) -> Result<Counted, Error> {
+    let payment = scene.make_payment(PRICE).await?;
+    let (counted, read) = scene.measure(scene.get(&format!("/payments/{payment}"))).await?;
+    ensure(read["state"] == "pending", || format!("a payment is read as {read}"))?;
+    Ok(counted)
+}
+
 async fn captured(scene: &Scene) -> Result<(Counted, PaymentId, Value), Error> {
     let payment = scene.make_payment(PRICE).await?;
     let due = scene.due(payment).await?;
@@ -150,7 +166,7 @@ pub(crate) async fn give_back(scene: &Scene) -> Result<Counted, Error> {
     let due = scene.due(payment).await?;
     let (counted, _) = scene.measure(scene.run("CallGateway", due)).await?;
     let shown = scene.get(&format!("/payments/{payment}")).await?;
-    ensure(shown["refunded"] == "2.50", || format!("it was not given back: {shown}"))?;
+    ensure(shown["refunded"] == BACK, || format!("it was not given back: {shown}"))?;
     Ok(counted)
 }
 

@@ -5,6 +5,7 @@
 //! exceeded fails a test. Times depend on the machine; they are printed beside their targets. Nothing here is part of
 //! the product, and no function behaves differently because it is measured.
 
+mod callbacks;
 mod caller;
 mod capacity;
 mod cards;
