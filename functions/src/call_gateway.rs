@@ -1,11 +1,8 @@
 //! Calls payment gateways: each attempt is kept before the call, what became of it after, and then how the gateway does.
 //! The calls of a batch go out together, so that a slow one holds none of the others up.
 
-use std::collections::BTreeSet;
-
 use domain::books::Key;
 use domain::payments::{self, Answer, Attempt, Begun, GatewayMessage, Limits, Went};
-use futures_util::future::join_all;
 use platform::queue::{Batch, Delivery};
 use platform::runtime::{Failed, Invocation};
 use platform::store::Needs;
@@ -16,15 +13,7 @@ use crate::work;
 
 pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
     let batch = Batch::from_event(event).map_err(|error| Failed(error.to_string()))?;
-    let tried = join_all(batch.deliveries.iter().map(|delivery| take(app, delivery))).await;
-    let mut failed = BTreeSet::new();
-    for (place, tried) in tried.into_iter().enumerate() {
-        if let Err(error) = tried {
-            tracing::error!(error = %error, "what became of a call to a gateway could not be kept");
-            failed.insert(place);
-        }
-    }
-    Ok(batch.answer(&failed))
+    Ok(work::together(&batch, |delivery| take(app, delivery)).await)
 }
 
 async fn take(app: &App, delivery: &Delivery) -> Result<(), Failure> {
@@ -74,9 +63,9 @@ async fn hear(app: &App, attempt: &Attempt, answer: &Answer) {
     let Attempt { key, gateway, .. } = *attempt;
     let Some(went) = answer.went() else { return };
     if went == Went::Well {
-        app.gateways.went_well(gateway);
+        app.gateways.went_well(gateway, app.now());
     }
-    let tally = app.gateways.tally(gateway);
+    let tally = app.gateways.tally(gateway, app.now());
     let heard = app
         .store
         .decide(Needs::load([Key::Breaker(gateway)]), |books, now| {

@@ -1,10 +1,7 @@
 //! Sends notifications to their customers' endpoints: each attempt is kept before the call, its outcome after it. The
 //! calls of a batch go out together, so that a slow one holds none of the others up.
 
-use std::collections::BTreeSet;
-
 use domain::webhooks::{self, Attempt, WebhookMessage};
-use futures_util::future::join_all;
 use platform::queue::{Batch, Delivery};
 use platform::runtime::{Failed, Invocation};
 use platform::store::Needs;
@@ -16,15 +13,7 @@ use crate::work;
 
 pub(crate) async fn handle(app: &App, event: Value, _: Invocation) -> Result<Value, Failed> {
     let batch = Batch::from_event(event).map_err(|error| Failed(error.to_string()))?;
-    let tried = join_all(batch.deliveries.iter().map(|delivery| take(app, delivery))).await;
-    let mut failed = BTreeSet::new();
-    for (place, tried) in tried.into_iter().enumerate() {
-        if let Err(error) = tried {
-            tracing::error!(error = %error, "what became of a delivery could not be kept");
-            failed.insert(place);
-        }
-    }
-    Ok(batch.answer(&failed))
+    Ok(work::together(&batch, |delivery| take(app, delivery)).await)
 }
 
 async fn take(app: &App, delivery: &Delivery) -> Result<(), Failure> {

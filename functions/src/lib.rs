@@ -27,6 +27,7 @@ mod list_notifications;
 mod list_orders;
 mod list_payments;
 mod list_products;
+mod list_reviews;
 mod list_slots;
 mod make_payment;
 mod notify;
@@ -97,6 +98,7 @@ functions! {
     "judge-payment" => http judge_payment;
     "end-refund" => http end_refund;
     "dismiss-report" => http dismiss_report;
+    "list-reviews" => http list_reviews;
     "take-callback" => http take_callback;
     "get-description" => http get_description;
     "sign-up" => http sign_up;

@@ -25,7 +25,12 @@ pub(crate) async fn handle(app: &App, _: Value, invocation: Invocation) -> Resul
     // However many payments wait for a gateway, no order waits behind them, and none of either behind deliveries, of which
     // an endpoint may fail to take any number.
     for kind in [Kind::Orders, Kind::Payments, Kind::Deliveries] {
-        if planted!(DeliveriesUnswept) && matches!(kind, Kind::Deliveries) {
+        let is_left_out = match kind {
+            Kind::Orders => false,
+            Kind::Payments => planted!(PaymentsUnswept),
+            Kind::Deliveries => planted!(DeliveriesUnswept),
+        };
+        if is_left_out {
             continue;
         }
         sweep(app, kind, invocation, &mut tally).await?;

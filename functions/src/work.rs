@@ -14,11 +14,13 @@ use domain::orders::{self, Advanced, Resource, Waiting};
 use domain::payments::{self, GatewayKey, Refund};
 use domain::webhooks;
 use domain::{Terms, Timestamp, planted};
-use platform::queue::Delivery;
+use futures_util::future::join_all;
+use platform::queue::{Batch, Delivery};
 use platform::runtime::Invocation;
 use platform::store::{Needs, Races};
 use platform::table::Stored;
 use platform::{App, Failure};
+use serde_json::Value;
 
 /// Waiters that are served in one transaction at most: of plain orders three actions each, and the account's. Where they
 /// come to more than fits, fewer are.
@@ -245,6 +247,22 @@ pub(crate) async fn look(app: &App, order: OrderId) -> Result<Advanced, Failure>
             books.decide(|draft| orders::look(draft, order, now, &app.config.terms))
         })
         .await
+}
+
+/// Takes every message of a batch at once, so that a slow one holds none of the others up. What could not be kept comes
+/// again.
+pub(crate) async fn together<'a, Taking>(batch: &'a Batch, take: impl Fn(&'a Delivery) -> Taking) -> Value
+where
+    Taking: Future<Output = Result<(), Failure>>,
+{
+    let mut failed = BTreeSet::new();
+    for (place, taken) in join_all(batch.deliveries.iter().map(take)).await.into_iter().enumerate() {
+        if let Err(error) = taken {
+            tracing::error!(error = %error, "what became of a call could not be kept");
+            failed.insert(place);
+        }
+    }
+    batch.answer(&failed)
 }
 
 /// Keeps a notification once, however often it comes, and its delivery to the endpoint that was found.

@@ -79,6 +79,7 @@ const TABLE: &[Row] = &[
     Row { scope: Some("operator"), ..own("POST /payments/{id}/fail", "", 409) },
     Row { scope: Some("operator"), ..own("POST /payments/{id}/refunds/{refund}/complete", "", 200) },
     Row { scope: Some("operator"), ..own("POST /payments/{id}/refunds/{refund}/fail", "", 409) },
+    Row { scope: Some("operator"), ..own("GET /reviews", "", 200) },
     Row { scope: Some("operator"), ..own("POST /reports/{key}/dismiss", "", 404) },
     // Whoever is known by a token has signed nothing.
     open("POST /payments/callback", "{}", 401),

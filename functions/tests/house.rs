@@ -15,7 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("local-cloud", &[]),
     ("gateway", &[]),
     ("local-system", &["domain", "platform", "functions", "local-cloud", "gateway"]),
-    ("benchmarks", &["domain", "platform", "functions", "local-cloud", "local-system"]),
+    ("benchmarks", &["domain", "platform", "functions", "local-cloud", "gateway", "local-system"]),
     ("simulation", &["domain", "platform", "functions", "local-cloud", "gateway", "local-system"]),
     (
         "paidonce",

@@ -7,9 +7,14 @@ mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use local_cloud::Fate;
-use support::{Answer, User, faulty, promises_hold, user};
+use gateway::Mood;
+use local_cloud::{Fate, FaultyConnector, Plan};
+use local_system::System;
+use support::callbacks::{call_back, of_charge};
+use support::stand_in::StandIn;
+use support::{Answer, User, faulty, promises_hold, system_with, user, user_with};
 
 /// Calls that change something. A batch read that fails is only read again.
 const WRITES: [&str; 4] = ["PutItem", "TransactWriteItems", "SendMessageBatch", "PutEvents"];
@@ -19,35 +24,53 @@ const IN_A_ROW: [usize; 3] = [1, 3, 7];
 
 /// Repeats a request until it is answered, as a client does; every answer but the last is "not known" or "try again".
 async fn until_answered(user: &User<'_>, path: &str, key: &str, body: &str) -> Answer {
+    until(async || user.post(path, key, body.to_owned()).await).await
+}
+
+async fn until(ask: impl AsyncFn() -> Answer) -> Answer {
     for _ in 0..20 {
-        let answer = user.post(path, key, body.to_owned()).await;
+        let answer = ask().await;
         match answer.status {
             503 => assert!(["outcome_unknown", "try_again"].contains(&answer.code().as_str())),
             _ => return answer,
         }
     }
-    panic!("{path} {key} is never answered");
+    panic!("it is never answered");
+}
+
+/// Loses so many in a row of the calls that change something, from the first on.
+struct Losses {
+    writes: Arc<AtomicUsize>,
+    met: Arc<Mutex<Vec<String>>>,
+    plan: Plan,
+}
+
+impl Losses {
+    fn new(first: usize, in_a_row: usize, fate: Fate) -> Self {
+        let writes = Arc::new(AtomicUsize::new(0));
+        let met = Arc::new(Mutex::new(Vec::new()));
+        let plan = {
+            let (writes, met) = (writes.clone(), met.clone());
+            Arc::new(move |operation: &str, _: usize| {
+                if !WRITES.contains(&operation) {
+                    return Fate::Answered;
+                }
+                let number = writes.fetch_add(1, Ordering::SeqCst);
+                if (first..first + in_a_row).contains(&number) {
+                    met.lock().unwrap().push(operation.to_owned());
+                    fate
+                } else {
+                    Fate::Answered
+                }
+            })
+        };
+        Self { writes, met, plan }
+    }
 }
 
 /// A life with deposits, orders that are paid, wait and are cancelled, and repeats. Gives the number of writes.
 async fn live(first: usize, in_a_row: usize, fate: Fate) -> usize {
-    let writes = Arc::new(AtomicUsize::new(0));
-    let met = Arc::new(Mutex::new(Vec::new()));
-    let plan = {
-        let (writes, met) = (writes.clone(), met.clone());
-        Arc::new(move |operation: &str, _: usize| {
-            if !WRITES.contains(&operation) {
-                return Fate::Answered;
-            }
-            let number = writes.fetch_add(1, Ordering::SeqCst);
-            if (first..first + in_a_row).contains(&number) {
-                met.lock().unwrap().push(operation.to_owned());
-                fate
-            } else {
-                Fate::Answered
-            }
-        })
-    };
+    let Losses { writes, met, plan } = Losses::new(first, in_a_row, fate);
     let system = faulty(plan);
     let alice = user(&system, "alice");
     let shown = || format!("{fate:?} {in_a_row} times from write {first}: {:?}", met.lock().unwrap());
@@ -90,6 +113,83 @@ async fn a_connection_that_breaks_at_any_write_changes_nothing_in_the_end() {
         for in_a_row in IN_A_ROW {
             for first in 0..undisturbed {
                 live(first, in_a_row, fate).await;
+            }
+        }
+    }
+}
+
+/// Waits for what comes by itself, as far as it does within hours.
+async fn until_it_is(system: &System, stand_in: &StandIn, payment: &str, field: &str, expected: &str) {
+    let alice = user(system, "alice");
+    for _ in 0..60 {
+        stand_in.pass(system, Duration::from_secs(60)).await;
+        system.settled().await;
+        let is = until(async || alice.get(&format!("/payments/{payment}")).await).await.expect(200).get(field);
+        if is == expected {
+            return;
+        }
+    }
+    panic!("{field} of {payment} is never {expected}");
+}
+
+/// A life of cards: a payment and an order, part of which goes back, a callback that comes again with another body, and an
+/// operator. Gives the number of writes.
+async fn live_on_cards(first: usize, in_a_row: usize, fate: Fate) -> usize {
+    let Losses { writes, met, plan } = Losses::new(first, in_a_row, fate);
+    let mut stand_in = None;
+    let system = system_with(|mut options| {
+        stand_in = Some(StandIn::behind(&mut options, "plain", Mood::calm(), 7));
+        options.network =
+            Arc::new(move |connector| platform::aws::shared(FaultyConnector::new(connector, plan.clone())));
+        options
+    });
+    let stand_in = stand_in.unwrap();
+    let (alice, staff) = (user(&system, "alice"), user_with(&system, "staff", "refunds operator"));
+    let shown = || format!("{fate:?} {in_a_row} times from write {first}: {:?}", met.lock().unwrap());
+
+    let asked = r#"{"amount":"100.00","currency":"EUR","reference":"theirs"}"#;
+    let made = until_answered(&alice, "/payments", "p1", asked).await.expect(202);
+    let by_card = r#"{"amount":"30.00","pay_with":"card"}"#;
+    let placed = until_answered(&alice, "/orders", "o1", by_card).await.expect(201);
+    until_it_is(&system, &stand_in, &made.id(), "captured", "100.00").await;
+    until_it_is(&system, &stand_in, &placed.get("payment"), "captured", "30.00").await;
+    assert_eq!(alice.state(&placed.id()).await, "completed", "{}", shown());
+
+    let refunds = format!("/payments/{}/refunds", made.id());
+    let begun = until_answered(&staff, &refunds, "r1", r#"{"amount":"40.00"}"#).await.expect(202);
+    until_it_is(&system, &stand_in, &made.id(), "refunded", "40.00").await;
+
+    let event = |minor| of_charge("captured", &format!("charge-{}", made.id()), minor, "EUR");
+    until(async || call_back(&system, "evt", &event(10_000)).await).await.expect(200);
+    let changed = until(async || call_back(&system, "evt", &event(9_999)).await).await.expect(409);
+    assert_eq!(changed.code(), "callback_changed", "{}", shown());
+    let complete = format!("/payments/{}/complete", made.id());
+    let judged = until(async || staff.ask(&complete).await).await.expect(200).json();
+    assert_eq!((&judged["state"], &judged["refunded"]), (&"captured".into(), &"40.00".into()), "{}", shown());
+    system.settled().await;
+
+    for (who, path, key, body, answer) in [
+        (&alice, "/payments", "p1", asked, &made),
+        (&alice, "/orders", "o1", by_card, &placed),
+        (&staff, refunds.as_str(), "r1", r#"{"amount":40}"#, &begun),
+    ] {
+        let again = until_answered(who, path, key, body).await;
+        assert_eq!((again.replayed, &again.bytes), (true, &answer.bytes), "{}", shown());
+    }
+    assert_eq!(stand_in.findings(), [], "{}", shown());
+    assert_eq!((stand_in.captured(), stand_in.given_back()), ((2, 13_000), 4_000), "{}", shown());
+    promises_hold(&system).await;
+    writes.load(Ordering::SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_at_any_write_charges_nobody_twice() {
+    let undisturbed = live_on_cards(usize::MAX / 2, 0, Fate::Answered).await;
+    assert!(undisturbed >= 20, "the life has {undisturbed} writes");
+    for fate in [Fate::LostAfter, Fate::LostBefore] {
+        for in_a_row in [1, 7] {
+            for first in 0..undisturbed {
+                live_on_cards(first, in_a_row, fate).await;
             }
         }
     }

@@ -756,6 +756,59 @@ async fn what_was_reported_of_what_is_not_there_is_dismissed_by_an_operator() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_shown_what_waits_for_a_person_and_nothing_else() {
+    let system = by_hand("plain");
+    let (alice, op) = (user(&system, "alice"), operator(&system));
+    let mut doubted = Vec::new();
+    for n in 0..5 {
+        let payment = pay(&alice, &format!("p{n}"), "5").await.expect(202).id();
+        let event = of_charge("captured", &format!("charge-{payment}"), 501, "EUR");
+        call_back(&system, &format!("evt-{n}"), &event).await.expect(200);
+        doubted.push(payment);
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    pay(&alice, "pending", "5").await.expect(202);
+    let early = pay(&alice, "captured", "5").await.expect(202).id();
+    captured(&system, &early, 500).await;
+    let orphan = format!("refund-{}", "a".repeat(32));
+    call_back(&system, "evt-orphan", &of_refund("done", &orphan, 7, "EUR")).await.expect(200);
+    let listed = async || {
+        let (mut listed, mut path) = (Vec::new(), "/reviews?limit=2".to_owned());
+        loop {
+            let page = op.get(&path).await.expect(200).json();
+            let items = page["items"].as_array().unwrap().clone();
+            assert!(items.len() <= 2, "{page}");
+            listed.extend(items.iter().map(|item| {
+                let (payment, report) = (&item["payment"]["id"], &item["report"]["key"]);
+                payment.as_str().or(report.as_str()).unwrap().to_owned()
+            }));
+            let Some(cursor) = page["next_cursor"].as_str() else { return listed };
+            path = format!("/reviews?limit=2&cursor={cursor}");
+        }
+    };
+    assert_eq!(listed().await, doubted, "the soonest reminded first; an early report is none");
+    op.ask(&format!("/payments/{}/complete", doubted[1])).await.expect(200);
+    op.ask(&format!("/payments/{}/fail", doubted[3])).await.expect(200);
+    assert_eq!(listed().await, [0, 2, 4].map(|n: usize| doubted[n].clone()));
+
+    // After half an hour what was reported of nothing is for a person, until one has looked.
+    tokio::time::advance(std::time::Duration::from_secs(3_600)).await;
+    system.cloud.invoke("Sweep", json!({})).await.unwrap();
+    assert!(listed().await.contains(&orphan));
+    op.ask(&format!("/reports/{orphan}/dismiss")).await.expect(200);
+    assert_eq!(listed().await, [0, 2, 4].map(|n: usize| doubted[n].clone()));
+    // A day later somebody is reminded, and it still waits.
+    tokio::time::advance(std::time::Duration::from_secs(24 * 3_600)).await;
+    system.cloud.invoke("Sweep", json!({})).await.unwrap();
+    let mut waiting = listed().await;
+    waiting.sort_unstable();
+    let mut expected = [0, 2, 4].map(|n: usize| doubted[n].clone());
+    expected.sort_unstable();
+    assert_eq!(waiting, expected);
+    assert_eq!(alice.get("/reviews").await.expect(403).code(), "scope_missing");
+}
+
 /// Nobody need be known for it, and a token says nothing.
 #[tokio::test(start_paused = true)]
 async fn no_token_stands_in_for_a_signature() {

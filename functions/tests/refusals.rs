@@ -267,6 +267,8 @@ fn cases_of_goods() -> Vec<Case> {
         case("GET /payments/none", "", 404, "payment_not_found"),
         case("GET /payments?page=2", "", 400, "parameter_unknown"),
         case("GET /payments?cursor=YSBi", "", 400, "cursor_malformed"),
+        Case { scopes: "operator", ..case("GET /reviews?cursor=YSBi", "", 400, "cursor_malformed") },
+        case("GET /reviews", "", 403, "scope_missing"),
         case("GET /payments/none/refunds/none", "", 404, "payment_not_found"),
         case("POST /payments/callback", "{}", 401, "callback_not_verified"),
     ]);

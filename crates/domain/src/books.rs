@@ -147,7 +147,7 @@ kept! {
 /// Why a decision ended without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// It looks at items that were not loaded. Load them and decide again.
+    /// It looks at items that were not loaded, or that others say have changed since. Load them and decide again.
     Needs(Vec<Key>),
     Refused(Refusal),
 }

@@ -28,7 +28,7 @@ use crate::events::Told;
 use crate::ids::{CustomerId, Fingerprint, OrderId, PaymentId, RefundId};
 use crate::orders::{self, Order, Passage};
 use crate::text::Reference;
-use crate::{Amount, Currency, Millis, Movement, Refusal, Timestamp};
+use crate::{Amount, Currency, Millis, Movement, Refusal, Timestamp, planted};
 
 pub use breaker::{Breaker, BreakerPhase, Limits, Permit, Tally, Went, heard};
 pub use call::{Answer, Attempt, Begun, Call, Calling, Charge, GatewayMessage, No, NoAnswer, begin, settle};
@@ -206,7 +206,8 @@ impl Payment {
     /// What can still be given back.
     pub fn left(&self) -> Amount {
         let left = self.captured.unwrap_or_default().checked_sub(self.refunded);
-        left.and_then(|left| left.checked_sub(self.going_back)).unwrap_or_default()
+        let going_back = if planted!(RefundUncounted) { Amount::ZERO } else { self.going_back };
+        left.and_then(|left| left.checked_sub(going_back)).unwrap_or_default()
     }
 
     /// Every refund that was begun, the first first: how much of it, and how it ended, if it has.
@@ -228,6 +229,11 @@ impl Payment {
     /// Whether anything of it is still to come, so that somebody has to look.
     pub const fn is_unsettled(&self) -> bool {
         !self.state.is_settled() || !self.open_refunds.is_empty()
+    }
+
+    /// Whether it waits for what only a person can say.
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(self.state, PaymentState::Created | PaymentState::InReview)
     }
 
     /// The state that its sums say, if something was captured.
@@ -351,6 +357,7 @@ impl Payment {
     /// Lets its order go on, or end, by what has become of it.
     fn then_order(&self, draft: &mut Draft<'_>, now: Timestamp) -> Result<(), Halt> {
         match self.origin {
+            Origin::Order(_) if self.state == PaymentState::Declined && planted!(DeclineUntold) => Ok(()),
             Origin::Order(order) if self.captured.is_some() || self.state.is_over_uncharged() => {
                 orders::card_spoke(draft, order, now)
             }

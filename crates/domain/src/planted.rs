@@ -106,6 +106,25 @@ bugs! {
     EndpointOfTheFirst = "endpoint-of-the-first",
         "the endpoint is looked up for the first notification of a batch alone";
     DeliveriesUnswept = "deliveries-unswept", "the sweep leaves out deliveries";
+    // Cards.
+    SentUnasked = "sent-unasked", "what may have arrived at a gateway is sent again without asking for it";
+    DoubtForgotten = "doubt-forgotten", "that an attempt may have arrived is kept after its call, not before it";
+    CallUncounted = "call-uncounted", "an attempt at a gateway is counted after its call, not before it";
+    KeyByAttempt = "key-by-attempt", "each attempt at a gateway has a key of its own";
+    LateCaptureIgnored = "late-capture-ignored", "what is captured after nobody knew for long is booked, and that is all";
+    UnheardIsDeclined = "unheard-is-declined", "a payment of which the gateway says nothing is taken for declined";
+    PendingUndoes = "pending-undoes", "that a payment is pending, heard late, undoes that it is captured";
+    OtherMoneyTaken = "other-money-taken", "what a gateway reports is not held against the amount of its payment";
+    StubDropped = "stub-dropped", "what was reported of a payment before it was there is forgotten when it is made";
+    CallbackBodyIgnored = "callback-body-ignored", "a callback is known again by its id, whatever it says";
+    OldCallbackTaken = "old-callback-taken", "how long ago a callback was signed is not looked at";
+    RefundUncounted = "refund-uncounted", "what is on its way back does not count against what may still go back";
+    UnfinishedRefunded = "unfinished-refunded", "of an order by card that is not completed money goes back on request";
+    CaptureForEnded = "capture-for-ended", "what is captured for an order that has ended stays";
+    WithdrawnUnasked = "withdrawn-unasked", "a payment whose order has ended is given up without asking for it";
+    DeclineUntold = "decline-untold", "an order does not learn that its card was declined";
+    NeverHalfOpen = "never-half-open", "a breaker that is open stays so";
+    PaymentsUnswept = "payments-unswept", "the sweep leaves out payments";
     // How it is kept.
     StockUnconditional = "stock-unconditional", "stock is written over whatever version is there";
     VersionNotCompared = "version-not-compared", "an item is written over whatever version is there";

@@ -5,7 +5,7 @@
 
 mod support;
 
-use domain::books::{Books, Found, Halt, Key};
+use domain::books::{Books, Change, Found, Halt, Key};
 use domain::events::Told;
 use domain::ids::{Fingerprint, OrderId, PaymentId, RefundId};
 use domain::orders::{Advanced, IfLacking, OrderState, PayWith, What};
@@ -361,6 +361,29 @@ fn refunds_that_are_decided_at_once_see_each_other_or_one_has_to_decide_again() 
         alone.decide(|draft| payments::ask_refund(draft, command, now, &terms)).unwrap();
         assert!(alone.changes().iter().any(|change| *change.key() == Key::Payment(payment)));
     }
+}
+
+/// Items are read one after another. What is read of a payment after its refund has ended is later than what was read of
+/// that.
+#[test]
+fn a_refund_that_ended_between_two_reads_is_read_again() {
+    let (mut ledger, payment) = paid();
+    let refund = asked(&mut ledger, payment, "r1", 500);
+    let done = reported(ReportedState::Refunded, 500);
+    assert_eq!(ledger.begin_next(refund).call(), Some(Call::Send));
+    let before = ledger.found(&refund.key());
+    ledger.settle_call(refund, &Answer::Says(done.clone()), 0);
+    let mut books = Books::default();
+    books.lay(refund.key(), before);
+    books.lay(Key::Payment(payment), ledger.found(&Key::Payment(payment)));
+    let now = ledger.now;
+    let settle = |books: &mut Books| {
+        books.decide(|draft| payments::settle(draft, refund, 1, &Answer::Says(done.clone()), 0, now)).map(drop)
+    };
+    assert_eq!(settle(&mut books), Err(Halt::Needs(vec![refund.key()])));
+    books.lay(refund.key(), ledger.found(&refund.key()));
+    assert_eq!(settle(&mut books), Ok(()));
+    assert!(books.changes().iter().all(|change| matches!(change, Change::Check { .. })), "it is known");
 }
 
 #[test]

@@ -6,9 +6,9 @@
 mod network;
 mod plain;
 mod stripe;
+mod tally;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use domain::payments::{Answer, Attempt, Gateway, GatewayRef, No, NoAnswer, Reported, ReportedState, Tally};
@@ -17,6 +17,7 @@ use domain::{Amount, Currency, Millis, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::tally::Successes;
 use crate::config::Config;
 use crate::outside::retry_after_ms;
 use crate::runtime::BoxFuture;
@@ -59,7 +60,7 @@ pub trait Carry: Send + Sync {
 #[derive(Clone)]
 pub struct Gateways {
     carry: Arc<dyn Carry>,
-    went_well: Arc<[AtomicU32; 2]>,
+    went_well: Arc<[Successes; 2]>,
 }
 
 impl Gateways {
@@ -105,23 +106,21 @@ impl Gateways {
     }
 
     /// A call went well. Whoever fails next brings it along.
-    pub fn went_well(&self, gateway: Gateway) {
-        let count = self.count(gateway);
-        let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_add(1)));
+    pub fn went_well(&self, gateway: Gateway, at: Timestamp) {
+        self.successes(gateway).add(at);
     }
 
-    /// How many have gone well since it was last said.
-    pub fn tally(&self, gateway: Gateway) -> Tally {
-        Tally { successes: self.count(gateway).load(Ordering::Relaxed) }
+    /// How many have gone well just now, and have not been counted.
+    pub fn tally(&self, gateway: Gateway, now: Timestamp) -> Tally {
+        Tally { successes: self.successes(gateway).recent(now) }
     }
 
-    /// So many have been counted.
+    /// So many have been.
     pub fn counted(&self, gateway: Gateway, tally: Tally) {
-        let less = |count: u32| Some(count.saturating_sub(tally.successes));
-        let _ = self.count(gateway).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        self.successes(gateway).take_off(tally.successes);
     }
 
-    fn count(&self, gateway: Gateway) -> &AtomicU32 {
+    fn successes(&self, gateway: Gateway) -> &Successes {
         &self.went_well[match gateway {
             Gateway::Plain => 0,
             Gateway::Stripe => 1,

@@ -107,6 +107,14 @@ struct ReportedView {
     reference: Option<String>,
 }
 
+/// What waits for a person: one of the two.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReviewView<'a> {
+    Payment(Box<PaymentView<'a>>),
+    Report(ReportView),
+}
+
 #[derive(Serialize)]
 pub(crate) struct CallbackView {
     outcome: &'static str,
@@ -160,14 +168,26 @@ pub(crate) fn of_owner<'a>(payment: &'a Payment, open: &BTreeMap<RefundId, Refun
 }
 
 pub(crate) fn of_operator<'a>(payment: &'a Payment, open: &BTreeMap<RefundId, RefundState>) -> PaymentView<'a> {
-    let of_operator = OperatorView {
+    PaymentView { of_operator: Some(operated(payment)), ..of_owner(payment, open) }
+}
+
+/// As one of a list.
+pub(crate) fn of_payment(payment: &Payment) -> ReviewView<'_> {
+    ReviewView::Payment(Box::new(PaymentView { of_operator: Some(operated(payment)), ..listed(payment) }))
+}
+
+pub(crate) fn of_report(stub: &Stub) -> ReviewView<'_> {
+    ReviewView::Report(report(stub))
+}
+
+fn operated(payment: &Payment) -> OperatorView {
+    OperatorView {
         customer: payment.customer.to_string(),
         gateway: payment.gateway.map(domain::payments::Gateway::name),
         key: payment.gateway_key().to_string(),
         gateway_reference: payment.gateway_ref.as_ref().map(|reference| reference.as_str().to_owned()),
         doubts: payment.doubts.iter().map(|doubt| doubted(doubt, payment.currency)).collect(),
-    };
-    PaymentView { of_operator: Some(of_operator), ..of_owner(payment, open) }
+    }
 }
 
 /// An amount is said in its own currency, and not at all where nobody knows which that is.

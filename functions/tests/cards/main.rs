@@ -9,4 +9,5 @@ mod support;
 mod breaker;
 mod calls;
 mod faults;
+mod outage;
 mod world;

@@ -60,6 +60,7 @@ pub(crate) const STORY: &[(&str, &str, u16)] = &[
     ("failRefund", "kept", 200),
     ("completePayment", "captured", 200),
     ("completePayment", "doubtful", 200),
+    ("listReviews", "waiting", 200),
     ("failPayment", "lacking", 200),
     ("getPayment", "captured", 200),
     ("getPayment", "card", 200),

@@ -17,10 +17,12 @@ use http::Request;
 use local_cloud::{Clock, Storage};
 use local_system::{Network, Options, System};
 use platform::Store;
+use platform::gateways::Gateways;
 use platform::outside::{Call, Outside, Post};
 use platform::runtime::BoxFuture;
 use serde_json::{Value, json};
 
+use crate::cards::Teller;
 use crate::error::{Error, ensure};
 use crate::item;
 use crate::meter::{Counted, Meter};
@@ -29,6 +31,7 @@ use crate::meter::{Counted, Meter};
 const START_MS: i64 = 1_800_000_000_000;
 const SEED: u64 = 1;
 pub(crate) const CUSTOMER: &str = "alice";
+pub(crate) const GIVEN_BACK_FROM: &str = "payment, given back from";
 /// As long as descriptions commonly are.
 const DESCRIPTION: &str = "Two tickets for the late show, row 7";
 
@@ -55,7 +58,13 @@ impl Scene {
         let at_the_door = meter.clone();
         let network: Network = Arc::new(move |connector| at_the_door.before(platform::aws::shared(connector)));
         let outside = Outside::answered_by(Endpoints, Reach::Public);
-        let options = Options { runs_by_itself: false, network, outside, ..Options::new(cloud) };
+        let gateways = Gateways::answered_by(Teller);
+        let mut options = Options { runs_by_itself: false, network, outside, gateways, ..Options::new(cloud) };
+        for (name, value) in
+            [("Gateway", "plain"), ("PlainGatewayUrl", "https://gateway.example"), ("PlainGatewayKey", "key")]
+        {
+            options.parameters.insert(name.to_owned(), value.to_owned());
+        }
         Ok(Self { system: System::start(options)?, meter })
     }
 
@@ -103,7 +112,7 @@ impl Scene {
         self.call_as(CUSTOMER, method, path, key, body).await
     }
 
-    async fn call_as(
+    pub(crate) async fn call_as(
         &self,
         customer: &str,
         method: &str,
@@ -119,7 +128,27 @@ impl Scene {
             request = request.header("content-type", "application/json");
         }
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = request.body(Bytes::from(body)).expect("a request of known parts");
+        self.answer(request.body(Bytes::from(body)).expect("a request of known parts")).await
+    }
+
+    /// With headers besides.
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        (path, key): (&str, &str),
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Value, Error> {
+        let mut request = Request::builder().method(method).uri(path).header("x-user-id", CUSTOMER);
+        request = request.header("idempotency-key", key).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(request.body(Bytes::from(body.to_string())).expect("a request of known parts")).await
+    }
+
+    async fn answer(&self, request: Request<Bytes>) -> Result<Value, Error> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let answer = self.system.call(request).await;
         let status = answer.status();
         if !status.is_success() {
@@ -202,7 +231,7 @@ impl Scene {
     }
 
     /// What `relay` would publish for the last commit of an item.
-    async fn told_by(&self, key: Key) -> Result<Vec<Message>, Error> {
+    pub(crate) async fn told_by(&self, key: Key) -> Result<Vec<Message>, Error> {
         let table = self.system.app().store.table();
         let found = table.load(&[key]).await.map_err(|error| Error::Unexpected(error.to_string()))?.remove(&key);
         let stored = found.flatten().ok_or_else(|| Error::Unexpected(format!("{key:?} is not there")))?;
@@ -210,7 +239,11 @@ impl Scene {
     }
 
     /// A batch of queue messages as a function gets it.
-    fn batch(&self, function: &str, messages: impl Iterator<Item = (String, Value)>) -> Result<Value, Error> {
+    pub(crate) fn batch(
+        &self,
+        function: &str,
+        messages: impl Iterator<Item = (String, Value)>,
+    ) -> Result<Value, Error> {
         let stack = self.system.cloud.stack();
         let mapping = stack.queue_mappings.iter().find(|mapping| mapping.function == function);
         let mapping = mapping.ok_or_else(|| Error::Unexpected(format!("no queue is mapped to {function}")))?;
@@ -316,6 +349,10 @@ fn kind(item: &Value) -> String {
         }
         ("wait", _) => "waiting".to_owned(),
         ("inbox", _) => "notification".to_owned(),
+        ("payment", "payment") if item["refunded"].is_object() || item["going_back"].is_object() => {
+            GIVEN_BACK_FROM.to_owned()
+        }
+        ("payment", sk) if sk != "payment" => "payment's entry".to_owned(),
         ("sku", _) => "stock".to_owned(),
         (kind, _) => kind.to_owned(),
     }

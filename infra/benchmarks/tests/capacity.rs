@@ -69,6 +69,12 @@ fn each_step_of_the_design_is_there(report: &Report) {
         "replay of a receipt",
         "open a slot",
         "read an order",
+        "place an order by card",
+        "call the gateway for it: captured, paid and completed",
+        "make a payment",
+        "call the gateway for it: captured",
+        "ask for a refund",
+        "call the gateway for it: given back",
     ];
     for what in measured {
         assert_eq!(row(report, what).budget, None, "{what}");
@@ -102,6 +108,8 @@ fn hot_items_are_under_a_kilobyte(report: &Report) {
         "entry",
         "waiting",
         "notification",
+        "payment",
+        "payment's entry",
     ] {
         let item = report.items.iter().find(|item| item.kind == kind);
         let item = item.unwrap_or_else(|| panic!("no {kind} was weighed:\n{report}"));

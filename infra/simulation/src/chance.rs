@@ -13,6 +13,8 @@ pub(crate) enum Stream {
     /// Who has an endpoint, and how it fares.
     Outside,
     Secrets,
+    /// Who pays by card, and how the gateway fares.
+    Cards,
 }
 
 /// The seed of one stream.

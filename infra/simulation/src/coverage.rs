@@ -7,7 +7,8 @@ use bytes::Bytes;
 use domain::books::{Item, Key};
 use domain::events::Told;
 use domain::orders::{CancelReason, IfLacking, Lack, What};
-use domain::promises::watch::Action;
+use domain::payments::{BreakerPhase, Origin, Payment, PaymentState, Refund, RefundState, Stub};
+use domain::promises::watch::{Action, Watch};
 use http::Response;
 use serde_json::Value;
 
@@ -101,6 +102,34 @@ paths! {
     SignedTwice = "a webhook signed with two secrets",
     SecretNotCurrent = "409 webhook_secret_not_current",
     DeadWebhook = "a dead webhook taken up",
+    PaidByCard = "an order paid by card",
+    NotCharged = "an order cancelled as not charged",
+    PaidElsewhere = "a payment captured for an order kept elsewhere",
+    PaymentDeclined = "a payment declined",
+    PaymentUnknown = "a payment unknown",
+    PaymentExpired = "a payment expired",
+    PaymentInReview = "a payment in review",
+    PaymentCreated = "a payment that an inventory tells of",
+    PaymentRefunding = "a payment being refunded",
+    PaymentRefunded = "a payment refunded",
+    CapturedAfterAll = "a payment captured that was unknown or expired",
+    PaymentWithdrawn = "a payment withdrawn with its order",
+    GivenBackByItself = "a refund as an order ended",
+    RefundInReview = "a refund in review",
+    PaymentSwept = "a payment looked at by the sweep",
+    ReportEarly = "a report on what is not there yet",
+    ReportTakenIn = "a payment made over a report",
+    CallbackAgain = "a callback taken once and sent again",
+    CallbackChanged = "409 callback_changed",
+    GatewayAsked = "a gateway asked before it is sent anything again",
+    GatewayPutOff = "a call put off by 429",
+    BreakerOpen = "a breaker open",
+    BreakerHalfOpen = "a breaker half open",
+    BreakerClosed = "a breaker closed again",
+    BreakerPutOff = "a call put off by the breaker",
+    NotGivenBack = "a refund refused",
+    Operated = "a review ended by an operator",
+    DeadCall = "a dead call of a gateway taken up",
     CopyAfterMinutes = "a delivery again after eleven minutes",
     CopyAfterDay = "a delivery again after a day",
     CopyAfterMonth = "a delivery again after a month",
@@ -158,7 +187,24 @@ impl Coverage {
     }
 
     /// What a commit says about the way that led to it.
-    pub(crate) fn see(&mut self, function: &str, actions: &[Action]) {
+    pub(crate) fn see(&mut self, function: &str, actions: &[Action], before: &Watch) {
+        for action in actions {
+            let Action::Put { item, events, .. } = action else { continue };
+            match item {
+                Item::Payment(payment) => self.see_payment(function, payment, before),
+                Item::Refund(refund) if before.get::<Refund>(&refund.key()).is_none() && refund.is_owed() => {
+                    self.reached(Path::GivenBackByItself);
+                }
+                Item::Refund(refund) if refund.state == RefundState::InReview => self.reached(Path::RefundInReview),
+                Item::Stub(_) => self.reached(Path::ReportEarly),
+                Item::Breaker(breaker) if !events.is_empty() => self.reached(match breaker.phase {
+                    BreakerPhase::Open => Path::BreakerOpen,
+                    BreakerPhase::HalfOpen => Path::BreakerHalfOpen,
+                    BreakerPhase::Closed => Path::BreakerClosed,
+                }),
+                _ => {}
+            }
+        }
         let mut orders = 0;
         for action in actions {
             let Action::Put { item: Item::Order(order), events, .. } = action else { continue };
@@ -206,6 +252,8 @@ impl Coverage {
                             self.reached(Path::BothUndone);
                         }
                     }
+                    (Told::OrderPaidByCard, _) => self.reached(Path::PaidByCard),
+                    (Told::OrderCancelled { reason: CancelReason::NotCharged }, _) => self.reached(Path::NotCharged),
                     (Told::OrderPaid { .. }, Some(Told::OrderWaiting { .. })) => self.reached(Path::OrderWoken),
                     (Told::OrderCancelled { reason: CancelReason::Unpaid }, _) => self.reached(Path::OrderUnpaid),
                     (Told::OrderCancelled { reason: CancelReason::Deadline }, _) => self.reached(Path::OrderOverdue),
@@ -219,6 +267,39 @@ impl Coverage {
         }
         if orders > 0 && function == "Sweep" {
             self.reached(Path::SweepMoved);
+        }
+    }
+
+    fn see_payment(&mut self, function: &str, payment: &Payment, before: &Watch) {
+        let was = before.get::<Payment>(&payment.key());
+        if before.get::<Stub>(&payment.key()).is_some() {
+            self.reached(Path::ReportTakenIn);
+        }
+        if function == "Sweep" {
+            self.reached(Path::PaymentSwept);
+        }
+        if payment.withdrawn && was.is_some_and(|was| !was.withdrawn) {
+            self.reached(Path::PaymentWithdrawn);
+        }
+        if payment.call.put_offs > was.map_or(0, |was| was.call.put_offs) {
+            self.reached(Path::BreakerPutOff);
+        }
+        let from = was.map(|was| was.state);
+        if from == Some(payment.state) {
+            return;
+        }
+        let is_late = matches!(from, Some(PaymentState::Unknown | PaymentState::Expired));
+        match payment.state {
+            PaymentState::Created => self.reached(Path::PaymentCreated),
+            PaymentState::Captured if is_late => self.reached(Path::CapturedAfterAll),
+            PaymentState::Captured if payment.origin == Origin::Request => self.reached(Path::PaidElsewhere),
+            PaymentState::Pending | PaymentState::Captured => {}
+            PaymentState::Declined => self.reached(Path::PaymentDeclined),
+            PaymentState::Unknown => self.reached(Path::PaymentUnknown),
+            PaymentState::Expired => self.reached(Path::PaymentExpired),
+            PaymentState::InReview => self.reached(Path::PaymentInReview),
+            PaymentState::Refunding => self.reached(Path::PaymentRefunding),
+            PaymentState::Refunded => self.reached(Path::PaymentRefunded),
         }
     }
 
@@ -261,6 +342,8 @@ impl Coverage {
                 self.reached(Path::DeadNotice);
             } else if queue.ends_with("webhooks-dead") {
                 self.reached(Path::DeadWebhook);
+            } else if queue.ends_with("gateway-calls-dead") {
+                self.reached(Path::DeadCall);
             }
         }
     }

@@ -87,6 +87,26 @@ faults! {
     Denied = "denied",
     /// An endpoint says that it is gone.
     Gone = "gone",
+    /// The gateway answers 500, has done nothing, and answers the same to whoever sends it again.
+    ErrorKept = "error kept",
+    /// The bank says no.
+    Declined = "declined",
+    /// What comes of it is settled later.
+    SettledLater = "settled later",
+    /// The gateway calls back before it answers.
+    ToldEarly = "told early",
+    ToldLate = "told late",
+    ToldTwice = "told twice",
+    /// What was first is told after what followed.
+    ToldOutOfOrder = "told out of order",
+    NeverTold = "never told",
+    /// The gateway tells of another amount than it was asked for.
+    WrongAmount = "wrong amount",
+    WrongCurrency = "wrong currency",
+    /// It tells of something else under the same id.
+    Altered = "altered",
+    BadSignature = "bad signature",
+    StaleSignature = "stale signature",
 }
 
 written_by_name!(Fault, "fault");
@@ -105,6 +125,12 @@ pub enum Class {
     Object,
     /// Not a call of a service: a call of a customer's endpoint.
     Outside,
+    /// Not a call of a service: a call of the payment gateway.
+    Gateway,
+    /// Not a call at all: what the gateway makes of something new that it is asked for.
+    Money,
+    /// Not a call at all: how the gateway tells what it made of that.
+    Telling,
     /// Not a call of a service: a batch handed to a function.
     Delivery,
     /// Not a call of a service: a client's request.
@@ -112,7 +138,7 @@ pub enum Class {
 }
 
 impl Class {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Load,
         Self::LoadSome,
         Self::Query,
@@ -122,6 +148,9 @@ impl Class {
         Self::Announce,
         Self::Object,
         Self::Outside,
+        Self::Gateway,
+        Self::Money,
+        Self::Telling,
         Self::Delivery,
         Self::Request,
     ];
@@ -137,13 +166,19 @@ impl Class {
             Self::Announce => "announce",
             Self::Object => "object",
             Self::Outside => "outside",
+            Self::Gateway => "gateway",
+            Self::Money => "money",
+            Self::Telling => "telling",
             Self::Delivery => "delivery",
             Self::Request => "request",
         }
     }
 
     const fn changes(self) -> bool {
-        matches!(self, Self::Put | Self::Transact | Self::Send | Self::Announce | Self::Object | Self::Outside)
+        matches!(
+            self,
+            Self::Put | Self::Transact | Self::Send | Self::Announce | Self::Object | Self::Outside | Self::Gateway
+        )
     }
 }
 
@@ -161,6 +196,18 @@ impl Fault {
             Self::InProgressBefore | Self::InProgressAfter => matches!(class, Class::Transact),
             Self::Unprocessed => matches!(class, Class::LoadSome),
             Self::Gone => matches!(class, Class::Outside),
+            Self::ErrorKept => matches!(class, Class::Gateway),
+            Self::Declined | Self::SettledLater => matches!(class, Class::Money),
+            Self::ToldEarly
+            | Self::ToldLate
+            | Self::ToldTwice
+            | Self::ToldOutOfOrder
+            | Self::NeverTold
+            | Self::WrongAmount
+            | Self::WrongCurrency
+            | Self::Altered
+            | Self::BadSignature
+            | Self::StaleSignature => matches!(class, Class::Telling),
             Self::EntriesFailed | Self::EntriesFailedAfter => matches!(class, Class::Send | Class::Announce),
             Self::Late => class.changes(),
             // For what changes nothing, before and after are the same.
@@ -174,8 +221,29 @@ impl Fault {
             | Self::Rival
             | Self::Overtaken
             | Self::CrashBefore
-            | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request),
+            | Self::HangBefore => !matches!(class, Class::Delivery | Class::Request | Class::Money | Class::Telling),
         }
+    }
+
+    /// Whether it is drawn with the weather of those outside, not with that of the services.
+    const fn is_from_outside(self) -> bool {
+        matches!(
+            self,
+            Self::Gone
+                | Self::ErrorKept
+                | Self::Declined
+                | Self::SettledLater
+                | Self::ToldEarly
+                | Self::ToldLate
+                | Self::ToldTwice
+                | Self::ToldOutOfOrder
+                | Self::NeverTold
+                | Self::WrongAmount
+                | Self::WrongCurrency
+                | Self::Altered
+                | Self::BadSignature
+                | Self::StaleSignature
+        )
     }
 
     /// Whether it strikes only where nobody waits for an answer.
@@ -245,6 +313,12 @@ pub(crate) struct Swarm {
     /// For how long endpoints are all down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) down: Option<Outage>,
+    /// What goes wrong at the gateway beside all that, in ten thousand.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    gateway: BTreeMap<Fault, u32>,
+    /// For how long nobody is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) closed: Option<Outage>,
 }
 
 /// For a while one thing goes wrong at nearly every call of one kind. Whatever is given up after many tries is given up
@@ -332,6 +406,25 @@ impl Outage {
         Some(Self { from_ms, to_ms, class: Class::Outside, fault, rate })
     }
 
+    /// Of the gateway: most are over before anybody gives up, and some last until much is put off.
+    fn draw_gateway(rng: &mut fastrand::Rng) -> Option<Self> {
+        const FAULTS: [Fault; 6] = [
+            Fault::LostBefore,
+            Fault::LostAfter,
+            Fault::SlowBefore,
+            Fault::SlowAfter,
+            Fault::ErrorBefore,
+            Fault::CrashAfter,
+        ];
+        if rng.u32(0..3) > 0 {
+            return None;
+        }
+        let (from_ms, length_ms) = (rng.i64(0..8_000), [rng.i64(4_000..60_000), rng.i64(120_000..420_000)]);
+        let (fault, rate) = (FAULTS[rng.usize(0..FAULTS.len())], [6_000, 10_000][rng.usize(0..2)]);
+        let to_ms = from_ms + length_ms[usize::from(rng.u32(0..3) == 0)];
+        Some(Self { from_ms, to_ms, class: Class::Gateway, fault, rate })
+    }
+
     fn strikes(self, elapsed_ms: i64, rng: &mut fastrand::Rng, class: Class) -> bool {
         class == self.class && (self.from_ms..self.to_ms).contains(&elapsed_ms) && chance::happens(rng, self.rate)
     }
@@ -350,7 +443,7 @@ impl Swarm {
             _ => (8, 4),
         };
         let mut rates = BTreeMap::new();
-        for fault in Fault::ALL.iter().filter(|fault| !matches!(fault, Fault::Overtaken | Fault::Gone)) {
+        for fault in Fault::ALL.iter().filter(|fault| !(**fault == Fault::Overtaken || fault.is_from_outside())) {
             let (is_on, rate) = (rng.u32(0..10) < on_in_ten, rng.usize(0..Self::RATES.len()));
             // What strikes at a delivery or a request has few places to strike at.
             let often = if fault.strikes(Class::Delivery) || fault.strikes(Class::Request) { 3 } else { 1 };
@@ -401,6 +494,46 @@ impl Swarm {
         Self { outside, down: Outage::draw_outside(&mut rng), ..self }
     }
 
+    /// The same, with what goes wrong at the gateway, from numbers of its own.
+    pub(crate) fn with_gateway(self, seed: u64) -> Self {
+        /// Each with how often it is, at most.
+        const FAULTS: [(Fault, u32); 22] = [
+            (Fault::LostBefore, 1_500),
+            (Fault::LostAfter, 1_500),
+            (Fault::Late, 800),
+            (Fault::SlowBefore, 600),
+            (Fault::SlowAfter, 1_000),
+            (Fault::Throttled, 1_500),
+            (Fault::ErrorBefore, 1_500),
+            (Fault::ErrorAfter, 1_500),
+            (Fault::Rival, 1_500),
+            (Fault::ErrorKept, 300),
+            (Fault::Declined, 2_000),
+            (Fault::SettledLater, 6_000),
+            (Fault::ToldEarly, 2_000),
+            (Fault::ToldLate, 2_000),
+            (Fault::ToldTwice, 3_000),
+            (Fault::ToldOutOfOrder, 2_000),
+            (Fault::NeverTold, 1_500),
+            (Fault::WrongAmount, 500),
+            (Fault::WrongCurrency, 300),
+            (Fault::Altered, 500),
+            (Fault::BadSignature, 1_000),
+            (Fault::StaleSignature, 800),
+        ];
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let on_in_ten = [0, 2, 4, 7][rng.usize(0..4)];
+        let mut gateway = BTreeMap::new();
+        for (fault, most) in FAULTS {
+            let (is_on, rate) = (rng.u32(0..10) < on_in_ten, most / [1, 2, 4][rng.usize(0..3)]);
+            // What is settled later goes on in parts, which is where most can come in between.
+            if is_on || fault == Fault::SettledLater && on_in_ten > 0 {
+                gateway.insert(fault, rate);
+            }
+        }
+        Self { gateway, closed: Outage::draw_gateway(&mut rng), ..self }
+    }
+
     /// Nothing goes wrong but in this outage.
     pub(crate) fn in_outage(outage: Option<Outage>) -> Self {
         Self { outage, ..Self::default() }
@@ -421,6 +554,8 @@ impl Swarm {
             lag_ms: if has(Part::Lag) { self.lag_ms } else { 0 },
             outside: if has(Part::Rates) { self.outside } else { BTreeMap::new() },
             down: self.down.filter(|_| has(Part::Outage)),
+            gateway: if has(Part::Rates) { self.gateway } else { BTreeMap::new() },
+            closed: self.closed.filter(|_| has(Part::Outage)),
         }
     }
 
@@ -434,6 +569,10 @@ impl Swarm {
         if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.down {
             let (from, to) = (stamp(from_ms), stamp(to_ms));
             words.push(format!("endpoints are down from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
+        }
+        if let Some(Outage { from_ms, to_ms, class, fault, rate }) = self.closed {
+            let (from, to) = (stamp(from_ms), stamp(to_ms));
+            words.push(format!("the gateway is away from {from} to {to}: {}, {} in 100", fault.at(class), rate / 100));
         }
         if self.skew_ms > 0 {
             words.push(format!("clocks up to {} wrong", stamp(self.skew_ms)));
@@ -458,6 +597,9 @@ impl Swarm {
         if let Some(down) = self.down.filter(|down| down.strikes(elapsed_ms, rng, class)) {
             return Some(down.fault);
         }
+        if let Some(closed) = self.closed.filter(|closed| closed.strikes(elapsed_ms, rng, class)) {
+            return Some(closed.fault);
+        }
         let mut left = rng.u32(0..10_000);
         // Objects are read and deleted rarely.
         let often = if class == Class::Object { 6 } else { 1 };
@@ -467,7 +609,9 @@ impl Swarm {
                 None => return Some(*fault),
             }
         }
-        for (fault, rate) in self.outside.iter().filter(|_| class == Class::Outside) {
+        let of_gateway = matches!(class, Class::Gateway | Class::Money | Class::Telling);
+        let at_gateway = self.gateway.iter().filter(|(fault, _)| of_gateway && fault.strikes(class));
+        for (fault, rate) in self.outside.iter().filter(|_| class == Class::Outside).chain(at_gateway) {
             match left.checked_sub(*rate) {
                 Some(rest) => left = rest,
                 None => return Some(*fault),

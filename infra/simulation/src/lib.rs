@@ -7,6 +7,8 @@
 //! before, and everything that is kept at the end.
 
 mod around;
+mod bank;
+mod cards;
 mod chance;
 mod command;
 mod coverage;

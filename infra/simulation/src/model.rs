@@ -9,6 +9,7 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cards;
 use crate::hooks::told::Hook;
 use crate::shop::{Basket, told};
 
@@ -19,7 +20,8 @@ const INDEX_LAG_MS: i64 = 60_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Body {
-    /// Money; of a receipt, pieces; of goods, nothing, since what they cost is read from the catalogue.
+    /// Money; of a receipt, pieces; of goods, nothing, since what they cost is read from the catalogue; of a refund of all
+    /// that is left, nothing.
     pub(crate) minor: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) if_unpaid: Option<IfUnpaid>,
@@ -28,11 +30,17 @@ pub(crate) struct Body {
     pub(crate) sku: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) basket: Option<Basket>,
+    /// An order that is paid by card.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) card: bool,
+    /// Of a refund: what was paid by what this place asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) of: Option<usize>,
 }
 
 impl Body {
     pub(crate) const fn of(minor: i64) -> Self {
-        Self { minor, if_unpaid: None, sku: None, basket: None }
+        Self { minor, if_unpaid: None, sku: None, basket: None, card: false, of: None }
     }
 }
 
@@ -59,6 +67,8 @@ pub(crate) enum Kind {
     Deposit,
     Order,
     Receipt,
+    Payment,
+    Refund,
 }
 
 impl Kind {
@@ -67,6 +77,8 @@ impl Kind {
             Self::Deposit => "/deposits",
             Self::Order => "/orders",
             Self::Receipt => "/stock/{sku}/receipts",
+            Self::Payment => "/payments",
+            Self::Refund => "/payments/{id}/refunds",
         }
     }
 }
@@ -102,6 +114,8 @@ pub(crate) struct Seen {
     pub(crate) ends: Option<&'static str>,
     /// When the courier took it.
     pub(crate) taken: Option<Value>,
+    /// What its payment captured.
+    pub(crate) captured: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -222,9 +236,14 @@ impl Model {
             must(accepted != Some(body), || format!("{key}: accepted once, and now refused"))?;
             return judged.map_err(|says| format!("{key}: {says}"));
         }
+        if cards::told::is_refused(intent.kind, heard) {
+            let accepted = intent.accepted.as_ref().map(|(accepted, _)| *accepted);
+            return must(accepted != Some(body), || format!("{key}: accepted once, and now refused"));
+        }
         let text = String::from_utf8_lossy(&heard.bytes).into_owned();
+        let taken = if intent.kind.is_taken_later() { 202 } else { 201 };
         match heard.status {
-            201 => {
+            status if status == taken => {
                 must(!intent.refused.contains(&body), || {
                     format!("{key}: what was refused as another request is accepted: {text}")
                 })?;
@@ -239,12 +258,14 @@ impl Model {
                 let json = heard.json();
                 let asked = &intent.bodies[body];
                 let is_as_asked = match (&asked.sku, &asked.basket) {
+                    _ if intent.kind.is_taken_later() => true,
                     (Some(sku), _) => json["quantity"] == asked.minor && json["sku"] == sku.as_str(),
                     (None, Some(_)) => true,
                     (None, None) => minor(&json["amount"]) == Some(asked.minor),
                 };
                 must(is_as_asked, || format!("{key}: {} was asked for, and answered {text}", asked.minor))?;
                 told::goods_as_asked(&key, asked, &json)?;
+                cards::told::as_asked(&key, intent.kind, asked, &json)?;
                 if intent.kind == Kind::Order {
                     let if_unpaid = asked.if_unpaid.unwrap_or_default().name();
                     must(json["if_unpaid"] == if_unpaid, || format!("{key}: {if_unpaid} was asked for: {text}"))?;
@@ -321,7 +342,7 @@ impl Model {
         must(heard.status == 200, || format!("{key}: a 201 was lost: {} {json}", heard.status))?;
         let (body, bytes) = intent.accepted.as_ref().ok_or("it was never accepted")?;
         let placed: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        const FIXED: [&str; 11] = [
+        const FIXED: [&str; 13] = [
             "id",
             "amount",
             "currency",
@@ -333,6 +354,8 @@ impl Model {
             "reserve_first",
             "if_unavailable",
             "if_undeliverable",
+            "pay_with",
+            "payment",
         ];
         for field in FIXED {
             must(json[field] == placed[field], || format!("{key}: {field} was {placed} and is {json}"))?;
@@ -491,7 +514,7 @@ impl Model {
             due += match intent.kind {
                 Kind::Deposit => intent.bodies[*body].minor,
                 Kind::Order => -intent.charged(),
-                Kind::Receipt => 0,
+                Kind::Receipt | Kind::Payment | Kind::Refund => 0,
             };
         }
         let held = self.account.as_ref().map_or(Some(0), |account| minor(&account["balance"]));

@@ -218,7 +218,20 @@ impl Network {
             | Fault::ResponseLost
             | Fault::SentTwice
             | Fault::RequestLate
-            | Fault::Gone => Heard::Answer(self.apply(speaker, call).await),
+            | Fault::Gone
+            | Fault::ErrorKept
+            | Fault::Declined
+            | Fault::SettledLater
+            | Fault::ToldEarly
+            | Fault::ToldLate
+            | Fault::ToldTwice
+            | Fault::ToldOutOfOrder
+            | Fault::NeverTold
+            | Fault::WrongAmount
+            | Fault::WrongCurrency
+            | Fault::Altered
+            | Fault::BadSignature
+            | Fault::StaleSignature => Heard::Answer(self.apply(speaker, call).await),
         }
     }
 

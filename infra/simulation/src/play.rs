@@ -1,25 +1,31 @@
 //! One run, from its seed to its outcome: chaos, then calm, then a jump in time, with everything judged in between.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use domain::Timestamp;
+use domain::books::Key;
 use domain::orders::{Order, What};
+use domain::payments::{Payment, PaymentState, Refund, RefundState};
 use domain::promises::watch::Watch;
-use domain::webhooks::{Delivery, Reach};
+use domain::webhooks::Reach;
 use futures_util::FutureExt as _;
 use http::Request;
 use local_cloud::stack::Stack;
 use local_cloud::{Clock, InvocationRecord, Storage};
 use local_system::{Options, StartError, System};
 use platform::chance::Chance;
+use platform::gateways::Gateways;
 use platform::outside::Outside;
 use platform::verify::{Now, audit};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{advance, sleep};
 
 use crate::around::around;
+use crate::bank::{self, Till};
+use crate::cards;
 use crate::chance::{self, Stream};
 use crate::coverage::Path;
 use crate::hearing;
@@ -43,6 +49,8 @@ const REST: Duration = Duration::from_secs(26 * 60 * 60);
 /// for three days more.
 const REST_OF_DELIVERIES: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
+const DEAD_INVENTORY: &str = "-inventory-dead";
+
 /// A run could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum PlayError {
@@ -65,16 +73,28 @@ pub fn play(plan: &Plan) -> Result<Outcome, PlayError> {
 }
 
 /// The stack, read once for each waiting time that is drawn.
-fn stack(hours: u32) -> Result<Stack, PlayError> {
-    static STACKS: OnceLock<Mutex<std::collections::BTreeMap<u32, Stack>>> = OnceLock::new();
+fn stack(hours: u32, is_stripe: bool) -> Result<Stack, PlayError> {
+    static STACKS: OnceLock<Mutex<BTreeMap<(u32, bool), Stack>>> = OnceLock::new();
     let mut stacks = STACKS.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(stack) = stacks.get(&hours) {
+    if let Some(stack) = stacks.get(&(hours, is_stripe)) {
         return Ok(stack.clone());
     }
-    let parameters = [("WaitHours".to_owned(), hours.to_string())].into();
+    let hours_text = hours.to_string();
+    let parameters = [
+        ("WaitHours", hours_text.as_str()),
+        ("Gateway", if is_stripe { "stripe" } else { "plain" }),
+        ("PlainGatewayUrl", bank::URL),
+        ("PlainGatewayKey", bank::KEY),
+        ("PlainWebhookSecrets", bank::STANDARD_SECRET),
+        ("StripeUrl", bank::URL),
+        ("StripeKey", bank::KEY),
+        ("StripePaymentMethod", bank::METHOD),
+        ("StripeWebhookSecrets", bank::STRIPE_SECRET),
+    ];
+    let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let stack = local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, parameters)
         .map_err(|error| PlayError::Template(error.to_string()))?;
-    stacks.insert(hours, stack.clone());
+    stacks.insert((hours, is_stripe), stack.clone());
     Ok(stack)
 }
 
@@ -92,6 +112,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     }
     setting.push(format!("an order waits for {hours} hours at most"));
     let system = Arc::new(start(&world, clock, plan.seed, hours)?);
+    let calling_back = tokio::spawn(bank::calls_back(world.clone(), system.clone()));
     world.state().watch = Watch::default().with_wait(system.app().config.terms.wait);
     let scene = Scene { world: world.clone(), system: system.clone() };
     let mut customers = scene.chaos(count).await;
@@ -107,6 +128,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
     for path in hearing::heard() {
         world.reached(path);
     }
+    calling_back.abort();
     let virtual_ms = world.now_ms() - world.start_ms;
     drop((customers, scene, system));
     let State { trace, names, findings, met, struck, performed, coverage, mut script, .. } = world.close();
@@ -124,7 +146,7 @@ async fn run(plan: &Plan) -> Result<Outcome, PlayError> {
         struck,
         performed,
         setting,
-        script: Script { hours, jump, weather: world.swarm.clone(), ..script },
+        script: Script { hours, jump, weather: world.swarm.clone(), is_stripe: world.is_stripe, ..script },
         coverage,
         virtual_ms,
         trace: telling::told(trace.into_lines(), &names, START_MS),
@@ -155,9 +177,17 @@ fn start(world: &Arc<World>, clock: Clock, seed: u64, hours: u32) -> Result<Syst
             Timestamp::from_millis(clock.now_ms() + skew_ms)
         })
     }));
+    options.gateways = Gateways::answered_by(Till::new(world.clone()));
     options.outside = Outside::answered_by(Receivers::new(world.clone()), Reach::Public);
     options.chance = Chance::seeded(chance::stream(seed, Stream::Secrets));
-    Ok(System::start_on(stack(hours)?, options)?)
+    Ok(System::start_on(stack(hours, world.is_stripe)?, options)?)
+}
+
+/// Whether the gateway is to be called about a payment, or about what goes back of it.
+fn is_called_about(payment: &Payment, watch: &Watch) -> bool {
+    let mut refunds = payment.open_refunds.iter().filter_map(|id| watch.get::<Refund>(&Key::Refund(*id)));
+    matches!(payment.state, PaymentState::Pending | PaymentState::Unknown)
+        || refunds.any(|refund| refund.state == RefundState::Pending)
 }
 
 /// What is not at rest.
@@ -284,6 +314,9 @@ impl Scene {
         if self.has_failed_records().await {
             return Some(Left::now("records in the bucket of those that could not be relayed"));
         }
+        if self.sends_again_what_is_dead().await {
+            return Some(Left::now("what an inventory told and nobody could take"));
+        }
         let now = Timestamp::from_millis(self.world.now_ms());
         let state = self.world.state();
         let is_left = |order: &&Order| {
@@ -295,12 +328,41 @@ impl Scene {
             return Some(Left::now(format!("order {} has not ended and waits for nothing", order.id)));
         }
         // The first of those that are not over: when somebody looks at it, and not before, it goes on.
+        let due_ms = |look_at: Option<Timestamp>| look_at.map_or(0, Timestamp::as_millis);
         let posted = state.watch.deliveries().filter(|delivery| !delivery.state.is_over());
-        let due_ms = |delivery: &Delivery| delivery.look_at.map_or(0, Timestamp::as_millis);
-        posted.min_by_key(|delivery| due_ms(delivery)).map(|delivery| Left {
-            what: format!("delivery of {} is {:?}", delivery.event, delivery.state),
-            due_ms: Some(due_ms(delivery)),
-        })
+        let posted = posted.map(|delivery| {
+            let what = format!("delivery of {} is {:?}", delivery.event, delivery.state);
+            Left { what, due_ms: Some(due_ms(delivery.look_at)) }
+        });
+        // Whoever has to decide something is reminded each day, and need not be waited for.
+        let is_left = |payment: &&Payment| {
+            is_called_about(payment, &state.watch) || payment.look_at.is_some_and(|due| due <= now)
+        };
+        let payments = state.watch.payments().filter(is_left).map(|payment| {
+            let what = format!("payment {} is {}", payment.id, payment.state.name());
+            Left { what, due_ms: Some(due_ms(payment.look_at)) }
+        });
+        let told = self
+            .world
+            .bank
+            .next_due_ms()
+            .map(|due_ms| Left { what: "the gateway has something to tell".to_owned(), due_ms: Some(due_ms.max(0)) });
+        posted.chain(payments).chain(told).min_by_key(|left| left.due_ms)
+    }
+
+    /// What an inventory told in an outage, a person sends again. All else that is dead is taken up by itself.
+    async fn sends_again_what_is_dead(&self) -> bool {
+        let queues = &self.system.cloud.stack().queues;
+        let Some(dead) = queues.iter().find(|queue| queue.name.ends_with(DEAD_INVENTORY)) else { return false };
+        let depths = self.system.cloud.queue_depths();
+        if !depths.iter().any(|(name, depth)| *name == dead.name && depth.visible > 0) {
+            return false;
+        }
+        let asked = json!({ "SourceArn": dead.arn });
+        if let Err(says) = cards::ask_queues(&self.system, &dead.url, "StartMessageMoveTask", &asked).await {
+            self.world.find(format!("what is dead of the inventory could not be sent again: {says}"));
+        }
+        true
     }
 
     async fn has_failed_records(&self) -> bool {
@@ -324,6 +386,7 @@ impl Scene {
         }
         self.world.judge_announced();
         self.world.judge_outside();
+        self.world.judge_books();
         for (name, depth) in self.system.cloud.queue_depths() {
             if depth != local_cloud::QueueDepth::default() {
                 self.world.find(format!("{name} is not empty: {depth:?}"));

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::bank::{CALLS_BACK, MAKES as CHARGE, TELLS as TOLD};
+use crate::cards::Card;
 use crate::fault::{Class, Fault, Outage, Swarm};
 use crate::hooks::{Hook, Where};
 use crate::model::{Body, IfUnpaid, Kind};
@@ -20,6 +22,8 @@ pub struct Scenario {
     outage: Option<Outage>,
     /// Each pair of crashes in it is tried.
     pub(crate) is_way: bool,
+    /// The looks of the sweep into its index are swept here. They come every minute, and are all alike.
+    has_looks: bool,
     /// The functions whose calls are swept here, if the others are in another scenario.
     only: &'static [&'static str],
     customers: &'static [fn() -> Vec<Step>],
@@ -27,7 +31,7 @@ pub struct Scenario {
 
 impl Scenario {
     pub const ALL: &'static [Self] = &[
-        Self::of("account", &[|| vec![does(Operation::Open), does(Operation::Open)]]),
+        Self { has_looks: true, ..Self::of("account", &[|| vec![does(Operation::Open), does(Operation::Open)]]) },
         Self::of("deposit", &[|| vec![deposit(500)]]),
         Self { is_way: true, ..Self::of("paid", &[|| vec![deposit(1_000), pause(2), order(300)]]) },
         Self::of("no-account", &[|| vec![order(300)]]),
@@ -35,7 +39,7 @@ impl Scenario {
         Self::of("one-of-two-woken", &[|| vec![order(300), order(200), pause(2), deposit(350)]]),
         Self::of("both-woken", &[|| vec![order(300), order(200), pause(2), deposit(500)]]),
         Self::of("unpaid", &[|| vec![deposit(100), cancelled_if_unpaid(300)]]),
-        Self { hours: 1, ..Self::of("overdue", &[overdue]) },
+        Self { hours: 1, has_looks: true, ..Self::of("overdue", &[overdue]) },
         Self {
             hours: 1,
             only: &["Sweep"],
@@ -153,32 +157,82 @@ impl Scenario {
             only: &["PutWebhook", "GetWebhook", "DeleteWebhook", "RotateWebhookSecret"],
             ..Self::of("endpoint", &[endpoint])
         },
+        Self {
+            only: &["PlaceOrder", "CallGateway", "TakeCallback", CHARGE, TOLD, CALLS_BACK],
+            ..Self::of("card", &[card])
+        },
+        Self {
+            only: &["CallGateway"],
+            ..Self::of("card-in-doubt", &[in_doubt]).in_outage(0, 5_000, Class::Gateway, Fault::SlowAfter)
+        },
+        Self {
+            only: &["CallGateway", "Sweep"],
+            ..Self::of("card-unheard", &[unheard]).in_outage(0, 15_000, Class::Gateway, Fault::CrashAfter)
+        },
+        Self { only: &["CallGateway", "AdvanceOrders"], ..Self::of("card-sold", &[card_sold]) },
+        Self {
+            only: &["CallGateway"],
+            ..Self::of("card-declined", &[declined]).in_outage(0, 30_000, Class::Money, Fault::Declined)
+        },
+        Self {
+            only: &["CancelOrder", "CallGateway"],
+            ..Self::of("card-cancelled", &[card_cancelled]).in_outage(0, 5_000, Class::Gateway, Fault::SlowAfter)
+        },
+        Self { only: &["MakePayment", "TakeCallback"], ..Self::of("card-early", &[card_early]) },
+        Self {
+            only: &["RefundPayment", "CallGateway", "TakeCallback", CHARGE, TOLD, CALLS_BACK],
+            ..Self::of("card-refunded", &[card_refunded])
+        },
+        Self { only: &["GetPayment", "ListPayments"], ..Self::of("card-reads", &[card_reads]) },
+        Self {
+            only: &["JudgePayment"],
+            ..Self::of("card-reviewed", &[card_reviewed]).in_outage(0, 30_000, Class::Telling, Fault::WrongAmount)
+        },
+        Self {
+            only: &["EndRefund"],
+            ..Self::of("refund-reviewed", &[refund_reviewed]).in_outage(4_000, 30_000, Class::Money, Fault::Declined)
+        },
+        Self {
+            only: &["CallGateway"],
+            ..Self::of("breaker", &[breaker]).in_outage(0, 20_000, Class::Gateway, Fault::ErrorBefore)
+        },
+        Self {
+            only: &["Recover"],
+            ..Self::of("dead-call", &[|| [card(), vec![pause(1_795), Step::Begins]].concat()]).in_outage(
+                20,
+                1_810_000,
+                Class::LoadSome,
+                Fault::CrashBefore,
+            )
+        },
+        Self { only: &["TakeInventory", "JudgePayment"], ..Self::of("inventory", &[inventory]) },
     ];
 
     pub fn named(name: &str) -> Option<&'static Self> {
         Self::ALL.iter().find(|scenario| scenario.name == name)
     }
 
-    /// Whether what was met in it is to go wrong. The looks into the index come every minute: they are swept where
-    /// nothing leads up to the scenario.
+    /// Whether what was met in it is to go wrong.
     pub(crate) fn sweeps(&self, met: &Met) -> bool {
         let is_meant = self.only.is_empty() || self.only.contains(&met.function());
-        met.is_swept && is_meant && !(self.has_prelude() && met.is_look())
+        met.is_swept && is_meant && (self.has_looks || !met.is_look())
     }
 
     /// A run like this one, in which the scenario is told.
     pub fn plan(&self, like: &Plan) -> Plan {
         let customers = self.customers.iter().map(|story| numbered(story())).collect();
-        let script = Script { hours: self.hours, jump: Jump::None, weather: Swarm::in_outage(self.outage), customers };
+        let script = Script {
+            hours: self.hours,
+            jump: Jump::None,
+            weather: Swarm::in_outage(self.outage),
+            is_stripe: false,
+            customers,
+        };
         Plan { script: Some(Arc::new(script)), ..like.clone() }
     }
 
-    fn has_prelude(&self) -> bool {
-        self.customers.iter().any(|story| story().contains(&Step::Begins))
-    }
-
     const fn of(name: &'static str, customers: &'static [fn() -> Vec<Step>]) -> Self {
-        Self { name, hours: 72, outage: None, is_way: false, only: &[], customers }
+        Self { name, hours: 72, outage: None, is_way: false, has_looks: false, only: &[], customers }
     }
 
     /// While it lasts every call of this class meets this fault.
@@ -435,6 +489,99 @@ fn endpoint() -> Vec<Step> {
         hook(Hook::Remove),
         hook(Hook::Remove),
         hook(Hook::Read),
+    ]
+}
+
+fn by_card(minor: i64) -> Step {
+    does(Operation::Order(Body::by_card(minor)))
+}
+
+fn done(card: Card) -> Step {
+    does(Operation::Card(card))
+}
+
+fn pay(minor: i64) -> Step {
+    done(Card::Pay(body(minor)))
+}
+
+/// What is told of it comes while nobody waits for calm.
+fn card() -> Vec<Step> {
+    vec![by_card(300), pause(20)]
+}
+
+/// The money is taken, and nobody hears of it until it is asked for.
+fn in_doubt() -> Vec<Step> {
+    vec![by_card(300), pause(40)]
+}
+
+/// Whoever called does not come back.
+fn unheard() -> Vec<Step> {
+    vec![by_card(300), pause(20), Step::Begins, pause(240)]
+}
+
+fn declined() -> Vec<Step> {
+    vec![by_card(300), pay(200), pause(20)]
+}
+
+fn card_sold() -> Vec<Step> {
+    let goods = Body { card: true, ..Body::goods(basket(&["tea"])) };
+    vec![
+        put_product("tea"),
+        slot(1),
+        receipt("tea", 1),
+        pause(5),
+        Step::Begins,
+        does(Operation::Order(goods)),
+        pause(20),
+    ]
+}
+
+/// While nobody knows whether it was charged, which it was.
+fn card_cancelled() -> Vec<Step> {
+    vec![by_card(300), pause(2), does(Operation::Shop(Deed::Cancel(0))), pause(60)]
+}
+
+fn card_early() -> Vec<Step> {
+    vec![done(Card::ChargedBefore { after_ms: 1_000, kind: Kind::Payment, body: body(300) }), pause(20)]
+}
+
+fn card_refunded() -> Vec<Step> {
+    vec![pay(300), pause(5), Step::Begins, done(Card::Refund(Body::refund(0, Some(100)))), pause(20)]
+}
+
+fn card_reads() -> Vec<Step> {
+    vec![pay(300), pause(5), done(Card::Read(0)), done(Card::List), pay(200), pause(5), done(Card::List)]
+}
+
+fn card_reviewed() -> Vec<Step> {
+    vec![pay(300), pause(5), Step::Begins, done(Card::Operate(0)), pause(5)]
+}
+
+fn refund_reviewed() -> Vec<Step> {
+    vec![
+        pay(300),
+        pause(5),
+        done(Card::Refund(Body::refund(0, None))),
+        pause(5),
+        Step::Begins,
+        // The refund itself; before it comes its payment.
+        done(Card::Operate(1)),
+        pause(5),
+    ]
+}
+
+/// So many fail that nobody is called any more for a while.
+fn breaker() -> Vec<Step> {
+    let three = (0..3).map(|place| (place, Kind::Payment, body(100)));
+    vec![does(Operation::Burst(three.collect())), pause(50), Step::Begins, pause(75)]
+}
+
+fn inventory() -> Vec<Step> {
+    vec![
+        done(Card::Complete { minor: Some(300), names_order: false, times: 2 }),
+        pause(5),
+        done(Card::Operate(0)),
+        pause(5),
     ]
 }
 

@@ -17,6 +17,9 @@ pub struct Script {
     pub(crate) jump: Jump,
     #[serde(default, skip_serializing_if = "Swarm::is_calm")]
     pub(crate) weather: Swarm,
+    /// Cards are charged by Stripe's protocol, not by the plain one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_stripe: bool,
     pub(crate) customers: Vec<Vec<Step>>,
 }
 

@@ -106,7 +106,7 @@ impl Body {
         }
         let basket = self.basket.as_ref()?;
         let lines: Vec<String> = basket.lines.iter().map(|(sku, quantity)| format!("{quantity} {sku}")).collect();
-        let mut words = format!("orders {}", lines.join(" and "));
+        let mut words = format!("orders {}{}", lines.join(" and "), if self.card { " by card" } else { "" });
         if let Some(slot) = &basket.slot {
             words.push_str(&format!(" in {slot}"));
         }
@@ -367,7 +367,7 @@ fn receipt(rng: &mut fastrand::Rng) -> Body {
 }
 
 /// Mostly of what is there.
-fn goods(rng: &mut fastrand::Rng, on_the_shelf: &BTreeSet<String>) -> Body {
+pub(crate) fn goods(rng: &mut fastrand::Rng, on_the_shelf: &BTreeSet<String>) -> Body {
     let anything = on_the_shelf.is_empty() || rng.u32(0..8) == 0;
     let mut skus: Vec<&str> =
         SKUS.into_iter().map(|(sku, _)| sku).filter(|sku| anything || on_the_shelf.contains(*sku)).collect();

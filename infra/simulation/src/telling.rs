@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::books::Item;
 use domain::events::Told;
-use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId, ReceiptId};
+use domain::ids::{CustomerId, DepositId, IdempotencyKey, OrderId, PaymentId, ReceiptId, RefundId};
 use domain::orders::{CancelReason, Lack};
 use domain::promises::watch::Action;
 
@@ -84,6 +84,11 @@ impl Names {
         let called = format!("{name}-{key}");
         self.of.insert(OrderId::of(customer, &parsed).to_string(), called.clone());
         self.of.insert(ReceiptId::of(customer, &parsed).to_string(), called.clone());
+        let order = OrderId::of(customer, &parsed);
+        self.of.insert(PaymentId::of_order(&order).to_string(), format!("{called}'s payment"));
+        self.of.insert(RefundId::of_order(&order).to_string(), format!("{called}'s refund"));
+        self.of.insert(PaymentId::of_request(customer, &parsed).to_string(), called.clone());
+        self.of.insert(RefundId::of_request(customer, &parsed).to_string(), called.clone());
         self.of.insert(DepositId::of(customer, &parsed).to_string(), called);
     }
 

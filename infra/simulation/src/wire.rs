@@ -242,7 +242,13 @@ impl Call {
                 let entries = self.body["Entries"].as_array().into_iter().flatten();
                 entries.filter_map(|entry| entry["DetailType"].as_str().map(str::to_owned)).collect()
             }
-            Class::Object | Class::Outside | Class::Delivery | Class::Request => {
+            Class::Object
+            | Class::Outside
+            | Class::Gateway
+            | Class::Money
+            | Class::Telling
+            | Class::Delivery
+            | Class::Request => {
                 vec![self.request.uri().path().to_owned()]
             }
         };

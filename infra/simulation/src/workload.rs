@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::{advance, sleep};
 
+use crate::cards::{self, Card};
 use crate::chance;
 use crate::coverage::Path;
 use crate::fault::{Class, Fault};
@@ -53,6 +54,7 @@ pub(crate) enum Operation {
     Receive(Body),
     Shop(Deed),
     Hook(Hook),
+    Card(Card),
 }
 
 /// Why a request is not taken: its key if it has one, its content type, its body, and what is answered.
@@ -103,8 +105,19 @@ pub(crate) struct Letter {
     key: Option<String>,
     content_type: &'static str,
     body: Bytes,
-    /// It is sent by the one courier that there is.
-    as_courier: bool,
+    who: Who,
+}
+
+/// Who sends a request, and what they may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Customer,
+    /// The one that there is.
+    Courier,
+    /// A customer who may have money given back.
+    Refunder,
+    /// The one that there is.
+    Operator,
 }
 
 impl Customer {
@@ -124,6 +137,14 @@ impl Customer {
 
     pub(crate) fn world(&self) -> &World {
         &self.world
+    }
+
+    pub(crate) fn system(&self) -> &System {
+        &self.system
+    }
+
+    pub(crate) async fn wait_for(&self, length_ms: u64) {
+        sleep(Duration::from_millis(length_ms)).await;
     }
 
     pub(crate) fn issuer(&self) -> &str {
@@ -152,6 +173,9 @@ impl Customer {
             self.wait(length).await;
             if let Some(operation) = self.draw_hook(number) {
                 self.take(hooks::FIRST + number, operation).await;
+            }
+            if let Some(operation) = self.draw_card(number) {
+                self.take(cards::FIRST + number, operation).await;
             }
             let operation = self.draw(&mut rng, number);
             self.take(number, operation).await;
@@ -209,6 +233,11 @@ impl Customer {
             Operation::Shop(Deed::Cancel(place) | Deed::Accept(place)) => {
                 intent(place).is_some_and(|intent| intent.kind == Kind::Order && intent.accepted.is_some())
             }
+            Operation::Card(Card::Read(place)) => intent(place).is_some_and(Intent::is_by_card),
+            Operation::Card(Card::Refund(body)) => body.of.is_some_and(|place| intent(&place).is_some()),
+            Operation::Burst(requests) => {
+                requests.iter().all(|(_, _, body)| body.of.is_none_or(|place| intent(&place).is_some()))
+            }
             _ => true,
         }
     }
@@ -229,6 +258,9 @@ impl Customer {
         let key_of = |intent: &usize| &self.model.intents[*intent].key;
         let asks = |kind: Kind, key: String, body: &Body| match (kind, body.if_unpaid) {
             _ if body.in_words().is_some() => format!("{} ({key})", body.in_words().unwrap_or_default()),
+            (Kind::Payment, _) => format!("pays {} for an order kept elsewhere ({key})", decimal(body.minor)),
+            (Kind::Refund, _) => format!("{} ({key})", self.refund_in_words(body)),
+            (Kind::Order, _) if body.card => format!("orders for {} by card ({key})", decimal(body.minor)),
             (Kind::Deposit | Kind::Receipt, _) => format!("deposits {} ({key})", decimal(body.minor)),
             (Kind::Order, None) => format!("orders for {} ({key})", decimal(body.minor)),
             (Kind::Order, Some(if_unpaid)) => {
@@ -243,6 +275,7 @@ impl Customer {
             Operation::Receive(body) => asks(Kind::Receipt, format!("k{number}"), body),
             Operation::Shop(deed) => self.deed_in_words(deed),
             Operation::Hook(hook) => Self::hook_in_words(*hook),
+            Operation::Card(card) => self.card_in_words(card, number),
             Operation::Burst(requests) => {
                 let asked: Vec<String> = requests
                     .iter()
@@ -344,6 +377,7 @@ impl Customer {
             Operation::Receive(body) => self.ask(Kind::Receipt, format!("k{number}"), body, rng).await,
             Operation::Shop(deed) => self.does(deed, rng).await,
             Operation::Hook(hook) => self.hooks(hook).await,
+            Operation::Card(card) => self.pays(card, number, rng).await,
             Operation::OrderOfAll => {
                 let minor = self.model.balance.filter(|balance| *balance > 0).unwrap_or(1);
                 self.ask(Kind::Order, format!("k{number}"), Body::of(minor), rng).await;
@@ -373,7 +407,7 @@ impl Customer {
     }
 
     /// A new request under a new key.
-    async fn ask(&mut self, kind: Kind, key: String, body: Body, rng: &mut fastrand::Rng) {
+    pub(crate) async fn ask(&mut self, kind: Kind, key: String, body: Body, rng: &mut fastrand::Rng) {
         let intent = self.intend(kind, key, body);
         self.try_hard(intent, 0, rng).await;
     }
@@ -432,6 +466,9 @@ impl Customer {
             }
             match heard.code().as_str() {
                 "key_used_for_another_request" => self.world.reached(Path::KeyRefused),
+                _ if cards::told::is_refused(self.model.intents[intent].kind, heard) => {
+                    self.world.reached(Path::NotGivenBack);
+                }
                 "sku_unknown" | "sku_not_found" | "slot_unknown" => self.world.reached(Path::NotOnTheShelf),
                 "slot_has_begun" => self.world.reached(Path::SlotHadBegun),
                 _ => {}
@@ -475,7 +512,13 @@ impl Customer {
             let fields = json!({ "quantity": body.minor });
             return Letter::post(&format!("/stock/{sku}/receipts"), Some(intent.key.clone()), &fields.to_string());
         }
+        if let Some(letter) = self.card_letter(intent, body) {
+            return letter;
+        }
         let mut fields = Map::new();
+        if body.card {
+            fields.insert("pay_with".to_owned(), "card".into());
+        }
         if body.basket.is_none() {
             fields.insert("amount".to_owned(), decimal(body.minor).into());
         }
@@ -608,7 +651,9 @@ impl Customer {
                     self.world.find(format!("{}: in the calm nothing was heard", self.model.name));
                 }
             }
-            if self.model.intents[intent].accepted.is_none() && !self.model.intents[intent].is_too_late {
+            let may_be_refused = self.model.intents[intent].kind == Kind::Refund;
+            let is_open = self.model.intents[intent].accepted.is_none() && !may_be_refused;
+            if is_open && !self.model.intents[intent].is_too_late {
                 let key = &self.model.intents[intent].key;
                 self.world.find(format!("{}: nothing asked under {key} is accepted", self.model.name));
             }
@@ -639,6 +684,7 @@ impl Customer {
                 self.read_order(intent).await;
             }
         }
+        self.look_at_payments().await;
         self.read_account().await;
         let mut rng = chance::at(self.world.workload, &self.model.name, self.sent);
         self.list_orders(page(&mut rng)).await;
@@ -740,8 +786,8 @@ impl Caller {
             .method(letter.method)
             .uri(&letter.path)
             .header("host", "localhost")
-            .header("x-user-id", if letter.as_courier { COURIER } else { &self.name })
-            .header("x-user-scopes", SCOPES)
+            .header("x-user-id", letter.who.name().unwrap_or(&self.name))
+            .header("x-user-scopes", letter.who.scopes())
             .header("content-type", letter.content_type);
         if let Some(key) = &letter.key {
             request = request.header("idempotency-key", key);
@@ -760,9 +806,28 @@ impl Caller {
     }
 }
 
+impl Who {
+    /// By which they are known, if they are not the customer.
+    const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Customer | Self::Refunder => None,
+            Self::Courier => Some(COURIER),
+            Self::Operator => Some("operator"),
+        }
+    }
+
+    const fn scopes(self) -> &'static str {
+        match self {
+            Self::Customer | Self::Courier => SCOPES,
+            Self::Refunder => "refunds",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 impl Letter {
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new(), as_courier: false }
+        Self { method: "GET", path: path.into(), key: None, content_type: JSON, body: Bytes::new(), who: Who::Customer }
     }
 
     pub(crate) fn put(path: String, body: &Value) -> Self {
@@ -770,7 +835,15 @@ impl Letter {
     }
 
     pub(crate) fn by_courier(self) -> Self {
-        Self { as_courier: true, ..self }
+        Self { who: Who::Courier, ..self }
+    }
+
+    pub(crate) fn for_refunds(self) -> Self {
+        Self { who: Who::Refunder, ..self }
+    }
+
+    pub(crate) fn by_operator(self) -> Self {
+        Self { who: Who::Operator, ..self }
     }
 
     /// A call whose path says it all.

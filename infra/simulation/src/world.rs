@@ -11,6 +11,8 @@ use local_cloud::Clock;
 use platform::outside::Call;
 use serde_json::Value;
 
+use crate::bank::Bank;
+use crate::bank::book::Till;
 use crate::chance::{self, Stream};
 use crate::coverage::{Coverage, Path};
 use crate::fault::{Class, Fault, Outage, Swarm};
@@ -35,6 +37,11 @@ pub(crate) struct World {
     outside: u64,
     /// Of what customers do about endpoints, if there are any in this run.
     pub(crate) hooks: Option<u64>,
+    /// Of what they do about cards, if any are charged in this run.
+    pub(crate) cards: Option<u64>,
+    /// The gateway is Stripe, not the plain one.
+    pub(crate) is_stripe: bool,
+    pub(crate) bank: Bank,
     is_calm: AtomicBool,
     has_begun: AtomicBool,
     running: AtomicUsize,
@@ -49,6 +56,7 @@ pub(crate) struct State {
     pub(crate) coverage: Coverage,
     pub(crate) watch: Watch,
     pub(crate) book: Book,
+    pub(crate) till: Till,
     pub(crate) past: Past,
     pub(crate) findings: Vec<String>,
     pub(crate) struck: Vec<(Point, Fault)>,
@@ -72,6 +80,7 @@ impl State {
             coverage: Coverage::default(),
             watch: Watch::default(),
             book: Book::default(),
+            till: Till::default(),
             past: Past::default(),
             findings: Vec::new(),
             struck: Vec::new(),
@@ -133,11 +142,17 @@ impl World {
         let start_ms = clock.now_ms();
         let outside = stream(Stream::Outside);
         let has_endpoints = chance::at(outside, "hooks", 0).u32(0..3) == 0;
-        let swarm = match &plan.script {
-            Some(script) => script.weather.clone(),
-            None if has_endpoints => Swarm::draw(stream(Stream::Swarm)).with_endpoints(outside),
-            None => Swarm::draw(stream(Stream::Swarm)),
-        };
+        let cards = stream(Stream::Cards);
+        let mut of_cards = chance::at(cards, "cards", 0);
+        let (has_cards, is_stripe) = (of_cards.u32(0..3) == 0, of_cards.u32(0..4) == 0);
+        let swarm = plan.script.as_ref().map_or_else(
+            || {
+                let swarm = Swarm::draw(stream(Stream::Swarm));
+                let swarm = if has_endpoints { swarm.with_endpoints(outside) } else { swarm };
+                if has_cards { swarm.with_gateway(cards) } else { swarm }
+            },
+            |script| script.weather.clone(),
+        );
         let swarm = swarm.only(|part| plan.has(part));
         Arc::new(Self {
             plan: plan.clone(),
@@ -150,6 +165,9 @@ impl World {
             workload: stream(Stream::Workload),
             outside,
             hooks: has_endpoints.then_some(outside),
+            cards: has_cards.then_some(cards),
+            is_stripe: plan.script.as_ref().map_or(is_stripe && has_cards, |script| script.is_stripe),
+            bank: Bank::new(cards),
             is_calm: AtomicBool::new(false),
             has_begun: AtomicBool::new(plan.script.as_ref().is_none_or(|script| !script.has_prelude())),
             running: AtomicUsize::new(0),
@@ -320,7 +338,7 @@ impl World {
 
     /// For which the chaos lasts, if something else does not last longer.
     pub(crate) fn outages(&self) -> impl Iterator<Item = Outage> {
-        self.swarm.outage.into_iter().chain(self.swarm.down)
+        self.swarm.outage.into_iter().chain(self.swarm.down).chain(self.swarm.closed)
     }
 
     pub(crate) fn skew_of(&self, who: &str) -> i64 {
@@ -422,13 +440,15 @@ impl World {
             // The same transaction once more, which the service answers and does not repeat.
             return state.coverage.reached(Path::TransactionRepeated);
         }
-        state.coverage.see(&speaker.function, &actions);
+        let State { coverage, watch, .. } = &mut *state;
+        coverage.see(&speaker.function, &actions, watch);
         state.owe(&actions);
         state.trace.say(self.now_ms(), || Line::new(Mark::Commit, &speaker.who, telling::commit(&actions)));
         let mut findings: Vec<String> = state.watch.see(&actions).iter().map(ToString::to_string).collect();
         findings.extend(state.book.see(self.now_ms(), &speaker.function, &actions));
         state.count_outside();
         drop(state);
+        findings.extend(self.judge_cards(&actions));
         for finding in findings {
             self.find(format!("{}: {finding}", speaker.who));
         }

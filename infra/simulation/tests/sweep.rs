@@ -12,7 +12,7 @@ fn named(name: &str) -> &'static Scenario {
 
 #[test]
 fn every_call_of_a_scenario_meets_every_fault_that_can_strike_it() {
-    let scenario = named("deposit");
+    let scenario = named("account");
     let calm = play(&scenario.plan(&Plan::default())).unwrap();
     let swept: Vec<_> = calm.met.iter().filter(|met| met.is_swept).collect();
     let pairs: usize = swept.iter().map(|met| Fault::ALL.iter().filter(|fault| met.may_meet(**fault)).count()).sum();

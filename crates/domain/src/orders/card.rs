@@ -7,7 +7,7 @@ use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::ids::OrderId;
 use crate::payments::{self, Gateway, Standing};
-use crate::{Terms, Timestamp};
+use crate::{Terms, Timestamp, planted};
 
 /// What came of asking an order's payment.
 pub(super) enum Asked {
@@ -93,6 +93,7 @@ pub(crate) fn card_spoke(draft: &mut Draft<'_>, id: OrderId, now: Timestamp) -> 
             Standing::Over => undoing::end(draft, order, CancelReason::NotCharged, now).map(drop),
             Standing::Open | Standing::NotOpened => Ok(()),
         },
+        OrderState::Cancelled if planted!(CaptureForEnded) => Ok(()),
         OrderState::Cancelled => payments::give_back_all(draft, id, now),
         OrderState::AwaitingStock | OrderState::AwaitingDelivery | OrderState::Completed => Ok(()),
     }

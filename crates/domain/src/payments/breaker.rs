@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::gateway::{Gateway, GatewayKey};
 use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
-use crate::{Millis, Timestamp};
+use crate::{Millis, Timestamp, planted};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Breaker {
@@ -177,7 +177,7 @@ pub(super) fn admit(
     let is_up = |until: Option<Timestamp>| until.is_none_or(|until| until <= now);
     match glanced.phase {
         BreakerPhase::Closed => return Ok(Admitted::Yes),
-        BreakerPhase::Open if !is_up(glanced.until) => {
+        BreakerPhase::Open if !is_up(glanced.until) || planted!(NeverHalfOpen) => {
             return Ok(Admitted::NotUntil(glanced.until.unwrap_or(now)));
         }
         BreakerPhase::Open | BreakerPhase::HalfOpen => {}

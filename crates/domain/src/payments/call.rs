@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::gateway::{Gateway, GatewayKey, GatewayRef, Reported};
 use super::{Limits, charge, refund};
 use crate::books::{Draft, Halt};
-use crate::{Amount, Currency, Millis, Outcome, Timestamp};
+use crate::{Amount, Currency, Millis, Outcome, Timestamp, planted};
 
 /// How it stands with calling the gateway about one thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,7 +186,7 @@ impl Calling {
     /// as long as the gateway surely knows the key.
     pub(super) fn next(&self, gateway: Gateway, has_reference: bool, may_send: bool, now: Timestamp) -> Next {
         let may_have_arrived = self.in_doubt.is_some() || self.is_there;
-        if may_have_arrived && (gateway.is_asked_by_key() || has_reference) {
+        if may_have_arrived && (gateway.is_asked_by_key() || has_reference) && !planted!(SentUnasked) {
             return Next::Call(Call::Ask);
         }
         match self.sent_at {
@@ -202,12 +202,12 @@ impl Calling {
 
     /// Counts an attempt. From here on it may have arrived, whatever becomes of whoever makes it.
     pub(super) fn begin(&mut self, call: Call, now: Timestamp) {
-        self.attempts += 1;
+        self.attempts += u32::from(!planted!(CallUncounted));
         self.since = Some(now);
         self.put_offs = 0;
         if call == Call::Send {
             self.sent_at = self.sent_at.or(Some(now));
-            self.in_doubt = self.in_doubt.or(Some(self.attempts));
+            self.in_doubt = self.in_doubt.or(Some(self.attempts)).filter(|_| !planted!(DoubtForgotten));
         }
     }
 

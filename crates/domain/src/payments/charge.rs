@@ -6,7 +6,7 @@ use super::gateway::{Reported, ReportedState};
 use super::{Doubt, Limits, Payment, PaymentState, Said};
 use crate::books::{Draft, Halt, Key};
 use crate::ids::PaymentId;
-use crate::{Millis, Outcome, Timestamp};
+use crate::{Millis, Outcome, Timestamp, planted};
 
 impl Payment {
     /// Whether the gateway is called about it.
@@ -67,7 +67,8 @@ impl Payment {
     /// What is to be done next about it, by a message; or it is over.
     pub(super) fn go_on(&mut self, draft: &mut Draft<'_>, pause: Millis, now: Timestamp) -> Result<(), Halt> {
         let Some(gateway) = self.gateway else { return Ok(()) };
-        match self.call.next(gateway, self.gateway_ref.is_some(), self.may_be_sent(now), now) {
+        let next = self.call.next(gateway, self.gateway_ref.is_some(), self.may_be_sent(now), now);
+        match if planted!(WithdrawnUnasked) && self.withdrawn { Next::Lapse } else { next } {
             Next::Call(_) => self.due(draft, (self.gateway_key(), self.call.attempts), pause, now),
             Next::Lapse => self.lapse(draft, now),
             Next::Review => self.review(draft, Doubt::TooOld { key: self.gateway_key() }, now),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::books::Key;
 use crate::ids::{Digest, PaymentId, RefundId};
-use crate::{Amount, Currency, Millis};
+use crate::{Amount, Currency, Millis, planted};
 
 /// The gateways that we speak to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,6 +153,9 @@ pub enum ReportedState {
 impl Reported {
     /// Whether it speaks of this money: it must when money moved, and may otherwise.
     pub(super) fn is_of(&self, amount: Amount, currency: Currency) -> bool {
+        if planted!(OtherMoneyTaken) {
+            return true;
+        }
         let says_so =
             self.amount.is_none_or(|said| said == amount) && self.currency.is_none_or(|said| said == currency);
         let says_all = self.amount.is_some() && self.currency.is_some();

@@ -10,7 +10,7 @@ use crate::events::Told;
 use crate::ids::{CustomerId, Fingerprint, PaymentId};
 use crate::orders::Order;
 use crate::text::Reference;
-use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp};
+use crate::{Amount, Currency, Millis, Outcome, Refusal, Terms, Timestamp, planted};
 
 /// What a request for a payment asks for.
 #[derive(Clone, Debug)]
@@ -118,7 +118,7 @@ pub(super) fn bare(
 
 /// Writes a payment over what was reported of it before, which it takes in.
 pub(super) fn open(draft: &mut Draft<'_>, mut payment: Payment, now: Timestamp) -> Result<Payment, Halt> {
-    let early = draft.get::<Stub>(payment.key())?;
+    let early = draft.get::<Stub>(payment.key())?.filter(|_| !planted!(StubDropped));
     let state = payment.state;
     payment.pass(draft, Told::PaymentBecame { state }, now)?;
     for reported in early.iter().flat_map(|stub| &stub.reports) {

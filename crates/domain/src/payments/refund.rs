@@ -12,7 +12,7 @@ use crate::books::{Draft, Halt, Key};
 use crate::events::Told;
 use crate::ids::{CustomerId, Fingerprint, OrderId, PaymentId, RefundId};
 use crate::orders::{Order, OrderState};
-use crate::{Amount, Currency, Millis, Movement, Outcome, Refusal, Terms, Timestamp};
+use crate::{Amount, Currency, Millis, Movement, Outcome, Refusal, Terms, Timestamp, planted};
 
 /// So many of one payment are on their way at once, and no more.
 pub const MOST_OPEN_REFUNDS: usize = 20;
@@ -132,7 +132,7 @@ pub fn ask_refund(
     if payment.gateway.is_none() {
         return Err(Refusal::PaymentNotByCard.into());
     }
-    if let Origin::Order(order) = payment.origin {
+    if let (Origin::Order(order), false) = (payment.origin, planted!(UnfinishedRefunded)) {
         let order = draft.get::<Order>(Key::Order(order))?.ok_or(Refusal::OrderNotFound)?;
         if order.state != OrderState::Completed {
             return Err(Refusal::OrderNotCompleted { state: order.state }.into());
@@ -283,6 +283,10 @@ pub(super) fn end(
             return payment.doubt(draft, Doubt::RefundMisreported { refund: id }, now);
         }
         RefundState::Kept => return Ok(()),
+    }
+    // It was over when the payment was read, which was later. Nothing is decided on two moments.
+    if !payment.open_refunds.contains(&id) {
+        return Err(Halt::Needs(vec![refund.key()]));
     }
     refund.state = if given_back { RefundState::GivenBack } else { RefundState::Kept };
     refund.call.since = None;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::planted;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentState {
@@ -62,16 +64,19 @@ impl PaymentState {
     /// Where each thing leads that may be said. What comes late or again leads nowhere: it is answered by the state as it
     /// is. What is in review stays so until a person ends it; the sums go on meanwhile.
     #[must_use]
-    pub const fn after(self, said: Said) -> Self {
+    pub fn after(self, said: Said) -> Self {
         match (self, said) {
             (Self::InReview, Said::Judged(state)) => state,
             (Self::InReview, _) | (_, Said::Doubted) => Self::InReview,
             // That it was not found does not prove that it was not charged: whatever the gateway says later counts.
             (Self::Pending | Self::Unknown | Self::Expired, Said::Accepted) => Self::Pending,
+            (Self::Captured, Said::Accepted) if planted!(PendingUndoes) => Self::Pending,
+            (Self::Unknown, Said::Captured) if planted!(LateCaptureIgnored) => Self::Unknown,
             (Self::Created | Self::Pending | Self::Unknown | Self::Expired | Self::Declined, Said::Captured) => {
                 Self::Captured
             }
             (Self::Created | Self::Pending | Self::Unknown | Self::Expired, Said::Declined) => Self::Declined,
+            (Self::Pending, Said::Unheard) if planted!(UnheardIsDeclined) => Self::Declined,
             (Self::Pending, Said::Unheard) => Self::Unknown,
             (Self::Pending | Self::Unknown, Said::Lapsed) => Self::Expired,
             (Self::Captured, Said::RefundBegun) => Self::Refunding,

@@ -93,6 +93,11 @@ impl Watch {
         self.items.values().filter_map(|(item, _)| webhooks::Delivery::of_item(item))
     }
 
+    /// Every payment as it now stands.
+    pub fn payments(&self) -> impl Iterator<Item = &Payment> {
+        self.items.values().filter_map(|(item, _)| Payment::of_item(item))
+    }
+
     /// Judges one commit, and takes it for what is there from now on.
     pub fn see(&mut self, actions: &[Action]) -> Vec<Finding> {
         let mut step = Commit { watch: self, actions, findings: Vec::new() };

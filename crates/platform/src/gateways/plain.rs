@@ -1,7 +1,7 @@
 //! The plain protocol: JSON in, JSON out, as `docs/GATEWAY.md` describes it. It can be asked by key.
 
-use domain::Currency;
 use domain::payments::{Answer, Attempt, Call, Charge, GatewayKey, GatewayRef, No, NoAnswer, Reported, ReportedState};
+use domain::{Currency, planted};
 use serde_json::{Value, json};
 
 use super::{AGENT, Said, Way, amount, escaped, reported, text};
@@ -35,7 +35,7 @@ pub(super) async fn call(way: &Way<'_>, gateway: &PlainGateway, attempt: &Attemp
     let said = match attempt.call {
         Call::Ask => ask(way, gateway, attempt.key, attempt.reference.as_ref()).await,
         Call::Send => match body(way, gateway, attempt).await {
-            Ok(body) => send(way, gateway, attempt.key, &body).await,
+            Ok(body) => send(way, gateway, attempt, &body).await,
             Err(answer) => return answer,
         },
     };
@@ -90,10 +90,12 @@ async fn ask(
     way.exchange("GET", url, headers(gateway), String::new()).await
 }
 
-async fn send(way: &Way<'_>, gateway: &PlainGateway, key: GatewayKey, body: &Value) -> Result<Said, NoAnswer> {
+async fn send(way: &Way<'_>, gateway: &PlainGateway, attempt: &Attempt, body: &Value) -> Result<Said, NoAnswer> {
+    let key = attempt.key;
     let mut headers = headers(gateway);
     headers.push(("content-type", "application/json".to_owned()));
-    headers.push(("idempotency-key", key.to_string()));
+    let by_attempt = planted!(KeyByAttempt).then(|| format!("-{}", attempt.number)).unwrap_or_default();
+    headers.push(("idempotency-key", format!("{key}{by_attempt}")));
     let url = format!("{}/{}s", gateway.url, Kind::of(key).name());
     way.exchange("POST", url, headers, body.to_string()).await
 }

@@ -37,8 +37,10 @@ pub(super) const CATALOGUE: &str = "catalogue";
 pub(super) const SLOTS: &str = "slots";
 /// Of deliveries there are fewer than of orders: only who has an endpoint has any.
 pub(super) const DELIVERY_SHARDS: u8 = 4;
-/// Payments, and what was reported of what is not there, are looked at apart from orders.
-pub(super) const PAYMENT_SHARDS: u8 = 16;
+/// Payments, and what was reported of what is not there, are looked at apart from orders. The last shard has what waits for a
+/// person, so that it can be listed apart from all that takes its course.
+pub(super) const PAYMENT_SHARDS: u8 = REVIEW_SHARD + 1;
+pub(super) const REVIEW_SHARD: u8 = 16;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
@@ -261,8 +263,8 @@ fn is_of_payments(item: &Item) -> bool {
 }
 
 /// The shard in which something of a payment is looked at.
-fn looked_at_with_payments(attributes: &mut Attributes, id: &Digest) {
-    let shard = payment_shard(id.first_byte() % PAYMENT_SHARDS);
+fn looked_at_with_payments(attributes: &mut Attributes, id: &Digest, by_a_person: bool) {
+    let shard = payment_shard(if by_a_person { REVIEW_SHARD } else { id.first_byte() % REVIEW_SHARD });
     attributes.insert("look_shard".to_owned(), AttributeValue::S(shard));
 }
 
@@ -309,7 +311,7 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
             let mut attributes = own(payment, &key)?;
             attributes.insert("owner".to_owned(), AttributeValue::S(payer(&payment.customer)));
             if payment.look_at.is_some() {
-                looked_at_with_payments(&mut attributes, payment.id.digest());
+                looked_at_with_payments(&mut attributes, payment.id.digest(), payment.needs_a_person());
             }
             attributes
         }
@@ -319,7 +321,7 @@ pub(super) fn encode(item: &Item, version: Version, commit: &str, events: &[Even
             let mut attributes = own(stub, &key)?;
             attributes.insert("stub".to_owned(), AttributeValue::Bool(true));
             if stub.look_at.is_some() {
-                looked_at_with_payments(&mut attributes, stub.of.digest());
+                looked_at_with_payments(&mut attributes, stub.of.digest(), stub.is_orphan);
             }
             attributes
         }

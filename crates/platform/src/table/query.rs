@@ -189,12 +189,7 @@ impl Table {
             .send()
             .await
             .map_err(unavailable)?;
-        let mut images = answer.items.unwrap_or_default();
-        let wanted = usize::try_from(limit).unwrap_or_default();
-        let more = images.len() > wanted;
-        images.truncate(wanted);
-        let next = images.last().filter(|_| more).map(|last| of.place(last)).transpose()?;
-        Ok(Some(Page { items: images.iter().map(id_of).collect::<Result<_, _>>()?, next }))
+        Ok(Some(page(answer.items, limit, id_of, |last| of.place(last))?))
     }
 
     /// Who waits under a resource, oldest order first, strongly consistent, with the versions of the waiting items.
@@ -236,6 +231,35 @@ impl Table {
     pub async fn due_payments(&self, shard: u8, now: Timestamp, limit: i32) -> Result<Vec<GatewayKey>, ReadError> {
         let due = self.due_in(&codec::payment_shard(shard), now, limit).await?;
         due.iter().map(|image| Ok(payment_of(image)?)).collect()
+    }
+
+    /// What waits for a person: payments, and what was reported of payments and refunds that are not there. Those of which
+    /// somebody is to be reminded soonest come first. The index may lag a moment behind.
+    pub async fn reviews(&self, from: Option<&Place>, limit: i32) -> Result<Option<Page<GatewayKey>>, ReadError> {
+        let shard = codec::payment_shard(codec::REVIEW_SHARD);
+        let start = match from {
+            None => None,
+            Some(place) => {
+                let Some((at, key)) = parse_review(&place.0) else { return Ok(None) };
+                let mut start = codec::key_attributes(&key.key());
+                start.insert("look_shard".to_owned(), text(&shard));
+                start.insert("look_at".to_owned(), number(at));
+                Some(start)
+            }
+        };
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name("by_look")
+            .key_condition_expression("look_shard = :shard")
+            .expression_attribute_values(":shard", text(&shard))
+            .limit(limit + 1)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(unavailable)?;
+        Ok(Some(page(answer.items, limit, payment_of, review_place)?))
     }
 
     async fn due_in(&self, shard: &str, now: Timestamp, limit: i32) -> Result<Vec<Attributes>, ReadError> {
@@ -336,6 +360,21 @@ struct Owned {
     key_of: fn(&str) -> Option<Key>,
 }
 
+/// What was asked for with one more than is wanted, so that it shows whether there is more.
+fn page<T>(
+    images: Option<Vec<Attributes>>,
+    limit: i32,
+    read: impl Fn(&Attributes) -> Result<T, CodecError>,
+    place: impl Fn(&Attributes) -> Result<Place, CodecError>,
+) -> Result<Page<T>, CodecError> {
+    let mut images = images.unwrap_or_default();
+    let wanted = usize::try_from(limit).unwrap_or_default();
+    let more = images.len() > wanted;
+    images.truncate(wanted);
+    let next = images.last().filter(|_| more).map(place).transpose()?;
+    Ok(Page { items: images.iter().map(read).collect::<Result<_, _>>()?, next })
+}
+
 impl Owned {
     fn parse(&self, place: &str) -> Option<(Timestamp, Key)> {
         let (at, id) = place.strip_prefix(self.prefix)?.split_once('#')?;
@@ -349,6 +388,29 @@ impl Owned {
         match (at, id) {
             (Some(at), Some(id)) => Ok(Place(format!("{}{}#{id}", self.prefix, Timestamp::from_millis(at).sortable()))),
             _ => Err(CodecError::Address { pk, sk }),
+        }
+    }
+}
+
+fn moment(image: &Attributes, name: &str) -> Option<Timestamp> {
+    let digits = image.get(name).and_then(|value| value.as_n().ok())?;
+    digits.parse().ok().map(Timestamp::from_millis)
+}
+
+const REVIEWS: &str = "reviews#";
+
+fn parse_review(place: &str) -> Option<(Timestamp, GatewayKey)> {
+    let (at, key) = place.strip_prefix(REVIEWS)?.split_once('#')?;
+    Some((Timestamp::from_sortable(at)?, GatewayKey::parse(key)?))
+}
+
+fn review_place(image: &Attributes) -> Result<Place, CodecError> {
+    let key = payment_of(image)?;
+    match moment(image, "look_at") {
+        Some(at) => Ok(Place(format!("{REVIEWS}{}#{key}", at.sortable()))),
+        None => {
+            let (pk, sk) = key_of(image);
+            Err(CodecError::Address { pk, sk })
         }
     }
 }

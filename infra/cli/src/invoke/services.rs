@@ -20,10 +20,20 @@ pub(super) enum Services {
     },
 }
 
+/// What an empty state is told of a gateway, so that the events of cards can be tried: none is there, at an address of this
+/// machine, and its callbacks are signed as those under events/ are.
+const OF_THE_FIXTURES: [(&str, &str); 4] = [
+    ("Gateway", "plain"),
+    ("PlainGatewayUrl", "http://127.0.0.1:9"),
+    ("PlainGatewayKey", "none"),
+    ("PlainWebhookSecrets", "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+];
+
 /// What the state is served with, or would be.
 pub(super) fn stack(arguments: &Arguments) -> Result<Stack, Failure> {
     if arguments.ephemeral {
-        Ok(local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, Default::default())?)
+        let parameters = OF_THE_FIXTURES.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Ok(local_system::stack(local_system::TEMPLATE, local_system::STACK_NAME, parameters.into())?)
     } else {
         arguments.state.directory().served()?.stack()
     }

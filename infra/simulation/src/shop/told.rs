@@ -108,7 +108,7 @@ pub(super) fn listed(heard: &Heard, named_by: &str, known: &BTreeSet<String>, is
 impl Intent {
     /// What it moved on the account, by what was told last.
     pub(crate) fn charged(&self) -> i64 {
-        let Some((body, bytes)) = &self.accepted else { return 0 };
+        let Some((body, bytes)) = self.accepted.as_ref().filter(|_| !self.is_by_card()) else { return 0 };
         let placed: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let amount = minor(&placed["amount"]).unwrap_or_default();
         let reserve_first = self.bodies[*body].basket.as_ref().is_some_and(|basket| basket.reserve_first);

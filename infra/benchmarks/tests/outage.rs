@@ -1,0 +1,27 @@
+//! The outage, small enough for a test. `paidonce bench outage` plays the whole of it.
+
+#![allow(clippy::unwrap_used, reason = "a test says what is wrong by failing")]
+
+use std::time::Duration;
+
+use benchmarks::{OutageOptions, outage};
+
+#[tokio::test]
+async fn a_small_outage_is_as_a_large_one_should_be() {
+    let options = OutageOptions { per_second: 1, outage: Duration::from_secs(120), ..OutageOptions::default() };
+    let report = outage(options).await.unwrap();
+    assert_eq!((report.payments, report.charges, report.findings), (150, 150, 0), "{report}");
+    assert!(report.calls > 0 && report.within_target(), "{report}");
+    assert_eq!(report.to_json()["within_target"], true);
+}
+
+/// As large as it is meant, in a build that is meant for that:
+/// `cargo test --profile simulation -p benchmarks --test outage -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "minutes"]
+#[expect(clippy::print_stderr, reason = "whoever asks for it wants to see the numbers")]
+async fn ten_minutes_at_twenty_payments_a_second() {
+    let report = outage(OutageOptions::default()).await.unwrap();
+    eprintln!("{report}");
+    assert!(report.payments > 12_000 && report.within_target(), "{report}");
+}
