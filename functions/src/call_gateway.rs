@@ -73,7 +73,7 @@ async fn hear(app: &App, attempt: &Attempt, answer: &Answer) {
         })
         .await;
     match heard {
-        Ok(true) => app.gateways.counted(gateway, tally),
+        Ok(true) => app.gateways.counted(gateway),
         Ok(false) => {}
         Err(error) => tracing::warn!(error = %error, gateway = gateway.name(), "how a call went was not counted"),
     }

@@ -115,9 +115,9 @@ impl Gateways {
         Tally { successes: self.successes(gateway).recent(now) }
     }
 
-    /// So many have been.
-    pub fn counted(&self, gateway: Gateway, tally: Tally) {
-        self.successes(gateway).take_off(tally.successes);
+    /// They have been.
+    pub fn counted(&self, gateway: Gateway) {
+        self.successes(gateway).forget();
     }
 
     fn successes(&self, gateway: Gateway) -> &Successes {

@@ -1,8 +1,9 @@
 //! The calls of this process that went well and that nobody has counted yet.
 //!
-//! Only those of a moment ago are brought before the breaker. It counts failures over a minute, and does not open over fewer
-//! than ten: where that many fail, all that went well between them is of a moment ago. What went well before that, and
-//! there may be any amount of it, says nothing of a gateway that fails now, and would keep it called for as long again.
+//! Only those of a moment ago are brought before the breaker, and of these the last ten. It counts failures over a minute,
+//! and does not open over fewer than ten, nor while half of the calls go well: where that many fail, what went well between
+//! two of them is of a moment ago, and less than that. What went well before, and there may be any amount of it, says
+//! nothing of a gateway that fails now, and would have it called as often again.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use domain::{Millis, Timestamp};
 
 const A_MOMENT: Millis = Millis::seconds(5);
+const MOST: u32 = 10;
 
 /// By the second, the oldest first.
 #[derive(Debug, Default)]
@@ -29,20 +31,12 @@ impl Successes {
     pub(super) fn recent(&self, now: Timestamp) -> u32 {
         let mut counts = self.lock();
         forget(&mut counts, now);
-        counts.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        counts.iter().fold(0, |sum: u32, (_, count)| sum.saturating_add(*count)).min(MOST)
     }
 
-    pub(super) fn take_off(&self, mut successes: u32) {
-        let mut counts = self.lock();
-        while let Some((_, count)) = counts.front_mut() {
-            let part = (*count).min(successes);
-            *count -= part;
-            successes -= part;
-            if *count > 0 {
-                return;
-            }
-            counts.pop_front();
-        }
+    /// They have been counted, and with them all that went before.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(i64, u32)>> {
@@ -64,13 +58,13 @@ mod tests {
         let at = |ms: i64| Timestamp::from_millis(1_795_240_383_000 + ms);
         let successes = Successes::default();
         (0..30).for_each(|n| successes.add(at(n * 100)));
-        assert_eq!(successes.recent(at(3_000)), 30);
-        successes.take_off(12);
-        assert_eq!(successes.recent(at(3_000)), 18, "the oldest first");
-        successes.add(at(5_500));
-        assert_eq!(successes.recent(at(6_500)), 11, "of the third second, and the last one");
+        assert_eq!(successes.recent(at(3_000)), 10, "of thirty the last ten");
+        successes.forget();
+        assert_eq!(successes.recent(at(3_000)), 0);
+        (0..3).for_each(|n| successes.add(at(3_000 + n * 1_000)));
+        assert_eq!(successes.recent(at(6_500)), 3);
+        assert_eq!(successes.recent(at(8_900)), 2);
         assert_eq!(successes.recent(at(20_000)), 0);
-        successes.take_off(5);
         successes.add(at(20_000));
         assert_eq!(successes.recent(at(20_000)), 1);
     }
