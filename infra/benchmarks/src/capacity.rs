@@ -11,7 +11,6 @@ use domain::ids::OrderId;
 use domain::orders::{OrderState, Resource, What};
 use serde_json::{Value, json};
 
-use crate::cards;
 use crate::error::{Error, ensure};
 use crate::goods::{self, Plan};
 use crate::item::KILOBYTE;
@@ -54,13 +53,10 @@ pub struct ItemSize {
 }
 
 impl ItemSize {
-    /// A payment grows with each refund, and nobody contends for it.
-    pub fn limit_bytes(&self) -> usize {
-        if self.kind == "payment" { 2 * KILOBYTE } else { KILOBYTE }
-    }
+    pub const LIMIT_BYTES: usize = KILOBYTE;
 
-    pub fn within_budget(&self) -> bool {
-        self.bytes < self.limit_bytes()
+    pub const fn within_budget(&self) -> bool {
+        self.bytes < Self::LIMIT_BYTES
     }
 }
 
@@ -96,7 +92,7 @@ impl Report {
             json!({
                 "kind": item.kind,
                 "bytes": item.bytes,
-                "limit_bytes": item.limit_bytes(),
+                "limit_bytes": ItemSize::LIMIT_BYTES,
                 "within_budget": item.within_budget(),
             })
         });
@@ -134,7 +130,7 @@ impl fmt::Display for Report {
         writeln!(f, "\n{:widest$}  {:>11}  {:>10}", "largest item", "bytes", "limit")?;
         for item in &self.items {
             let verdict = if item.within_budget() { "  within" } else { "  OVER" };
-            writeln!(f, "{:widest$}  {:>11}  {:>10}{verdict}", item.kind, item.bytes, item.limit_bytes())?;
+            writeln!(f, "{:widest$}  {:>11}  {:>10}{verdict}", item.kind, item.bytes, ItemSize::LIMIT_BYTES)?;
         }
         f.write_str(
             "\nCounted by the emulator's ConsumedCapacity, table and indexes. A refused condition is added here, as the\n\
@@ -213,17 +209,6 @@ async fn measure_all() -> Result<Report, Error> {
     bench.unbudgeted("replay of a receipt", receive_again).await?;
     bench.unbudgeted("open a slot", open_slot).await?;
     bench.unbudgeted("raise a slot", raise_slot).await?;
-
-    bench.unbudgeted("make a payment", cards::make_payment).await?;
-    bench.unbudgeted("replay of a payment", cards::make_payment_again).await?;
-    bench.unbudgeted("place an order by card", cards::place_by_card).await?;
-    bench.unbudgeted("a callback: a payment was captured", cards::captured).await?;
-    bench.unbudgeted("a callback: an order was paid", cards::captured_for_an_order).await?;
-    bench.unbudgeted("a callback that comes again", cards::captured_again).await?;
-    bench.unbudgeted("a callback that comes early", cards::captured_early).await?;
-    bench.unbudgeted("begin a refund", cards::begin_refund).await?;
-    bench.unbudgeted("a callback: it was given back", cards::given_back).await?;
-    bench.unbudgeted("read a payment", cards::read_payment).await?;
 
     bench.unbudgeted("open an account", open_account).await?;
     bench.unbudgeted("open it again", open_account_again).await?;

@@ -7,7 +7,6 @@
 
 mod caller;
 mod capacity;
-mod cards;
 mod error;
 mod goods;
 mod item;

@@ -55,13 +55,7 @@ impl Scene {
         let at_the_door = meter.clone();
         let network: Network = Arc::new(move |connector| at_the_door.before(platform::aws::shared(connector)));
         let outside = Outside::answered_by(Endpoints, Reach::Public);
-        let mut options = Options { runs_by_itself: false, network, outside, ..Options::new(cloud) };
-        // Cards are charged, by nobody: the gateway is not called here.
-        for (name, value) in
-            [("Gateway", "plain"), ("PlainGatewayUrl", "https://gateway.example"), ("PlainGatewayKey", "none")]
-        {
-            options.parameters.insert(name.to_owned(), value.to_owned());
-        }
+        let options = Options { runs_by_itself: false, network, outside, ..Options::new(cloud) };
         Ok(Self { system: System::start(options)?, meter })
     }
 
@@ -105,10 +99,6 @@ impl Scene {
         self.call("GET", path, None, None).await
     }
 
-    pub(crate) async fn post(&self, path: &str, key: &str, body: Value) -> Result<Value, Error> {
-        self.call("POST", path, Some(key), Some(body)).await
-    }
-
     async fn call(&self, method: &str, path: &str, key: Option<&str>, body: Option<Value>) -> Result<Value, Error> {
         self.call_as(CUSTOMER, method, path, key, body).await
     }
@@ -122,7 +112,6 @@ impl Scene {
         body: Option<Value>,
     ) -> Result<Value, Error> {
         let mut request = Request::builder().method(method).uri(path).header("x-user-id", customer);
-        request = request.header("x-user-scopes", "refunds");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -321,9 +310,6 @@ fn kind(item: &Value) -> String {
     match (text("pk").split('#').next().unwrap_or_default(), text("sk")) {
         ("account", "account") => "account".to_owned(),
         ("account", _) => "entry".to_owned(),
-        ("payment", "payment") if item["stub"].is_object() => "report of what is not there".to_owned(),
-        ("payment", "payment") => "payment".to_owned(),
-        ("payment", _) => "entry of a payment".to_owned(),
         ("order", _) => {
             let of_goods = if item["lines"].is_object() { " of goods" } else { "" };
             format!("order{of_goods}, {}", text("state").replace('_', " "))
