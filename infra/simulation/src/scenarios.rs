@@ -183,7 +183,7 @@ impl Scenario {
             only: &["RefundPayment", "CallGateway", "TakeCallback", CHARGE, TOLD, CALLS_BACK],
             ..Self::of("card-refunded", &[card_refunded])
         },
-        Self { only: &["GetPayment", "ListPayments"], ..Self::of("card-reads", &[card_reads]) },
+        Self { only: &["MakePayment", "GetPayment", "ListPayments"], ..Self::of("card-reads", &[card_reads]) },
         Self {
             only: &["JudgePayment"],
             ..Self::of("card-reviewed", &[card_reviewed]).in_outage(0, 30_000, Class::Telling, Fault::WrongAmount)
@@ -546,7 +546,7 @@ fn card_early() -> Vec<Step> {
 }
 
 fn card_refunded() -> Vec<Step> {
-    vec![pay(300), pause(5), Step::Begins, done(Card::Refund(Body::refund(0, Some(100)))), pause(20)]
+    vec![by_card(300), pause(5), Step::Begins, done(Card::Refund(Body::refund(0, Some(100)))), pause(20)]
 }
 
 fn card_reads() -> Vec<Step> {
