@@ -14,14 +14,3 @@ async fn a_small_outage_is_as_a_large_one_should_be() {
     assert!(report.calls > 0 && report.within_target(), "{report}");
     assert_eq!(report.to_json()["within_target"], true);
 }
-
-/// As large as it is meant, in a build that is meant for that:
-/// `cargo test --profile simulation -p benchmarks --test outage -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "minutes"]
-#[expect(clippy::print_stderr, reason = "whoever asks for it wants to see the numbers")]
-async fn ten_minutes_at_twenty_payments_a_second() {
-    let report = outage(OutageOptions::default()).await.unwrap();
-    eprintln!("{report}");
-    assert!(report.payments > 12_000 && report.within_target(), "{report}");
-}
