@@ -284,9 +284,9 @@ pub(super) fn end(
         }
         RefundState::Kept => return Ok(()),
     }
-    // It was over when the payment was read, which was later. Nothing is decided on two moments.
+    // One of them was read later than the other. Nothing is decided on two moments.
     if !payment.open_refunds.contains(&id) {
-        return Err(Halt::Needs(vec![refund.key()]));
+        return Err(Halt::Needs(vec![refund.key(), payment.key()]));
     }
     refund.state = if given_back { RefundState::GivenBack } else { RefundState::Kept };
     refund.call.since = None;
