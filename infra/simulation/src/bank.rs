@@ -148,7 +148,7 @@ impl Till {
     /// Hands the request to the gateway. What is made of it goes wrong in its own way.
     fn serve(&self, request: &Request, call: Option<Mischief>) -> Reply {
         let new = header(request, "idempotency-key").filter(|_| request.method == "POST");
-        let new = new.map(|key| (protocol(request.gateway), key));
+        let new = new.map(|key| New { protocol: protocol(request.gateway), key, is_asked_for: true });
         self.world.handed_over(&wired(request), new, call)
     }
 
@@ -219,9 +219,18 @@ impl Carry for Till {
     }
 }
 
+/// A request that may be a new one.
+struct New<'a> {
+    protocol: Protocol,
+    key: &'a str,
+    /// By one of ours, who hears of it or asks.
+    is_asked_for: bool,
+}
+
 impl World {
     /// What is to come of a request, and how it is to be told, if it is a new one.
-    fn drawn_for(&self, protocol: Protocol, key: &str) -> Vec<Mischief> {
+    fn drawn_for(&self, new: &New<'_>) -> Vec<Mischief> {
+        let New { protocol, key, is_asked_for } = *new;
         let is_known = {
             let core = self.bank.core();
             let book = core.book();
@@ -235,6 +244,10 @@ impl World {
             let point = Point::new(who, number);
             self.meet(&point, class, false, || key.to_owned());
             let (fault, _) = self.strike(&point, class, false)?;
+            // Of what nobody here asked for, nobody here would ever know; the gateway's report tells of that.
+            if fault == Fault::NeverTold && !is_asked_for {
+                return None;
+            }
             self.say(|| Line::new(Mark::Struck, &point, key).to(fault.name().to_uppercase()));
             mischief(fault)
         });
@@ -252,21 +265,19 @@ impl World {
             .header("idempotency-key", &key)
             .body(Bytes::from(body.to_string()));
         match request {
-            Ok(request) => drop(self.handed_over(&request, Some((Protocol::Plain, &key)), None)),
+            Ok(request) => {
+                let new = New { protocol: Protocol::Plain, key: &key, is_asked_for: false };
+                drop(self.handed_over(&request, Some(new), None));
+            }
             Err(error) => self.find(format!("a request that cannot be sent: {error}")),
         }
     }
 
     /// What the gateway does with a request that has arrived.
-    fn handed_over(
-        &self,
-        request: &http::Request<Bytes>,
-        new: Option<(Protocol, &str)>,
-        call: Option<Mischief>,
-    ) -> Reply {
+    fn handed_over(&self, request: &http::Request<Bytes>, new: Option<New<'_>>, call: Option<Mischief>) -> Reply {
         let mut order: BTreeSet<Mischief> = call.into_iter().collect();
-        if let Some((protocol, key)) = new {
-            order.extend(self.drawn_for(protocol, key));
+        if let Some(new) = new {
+            order.extend(self.drawn_for(&new));
         }
         let reply = {
             let mut core = self.bank.core();
