@@ -51,6 +51,31 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// For whoever plays the gateway and speaks HTTP: what is sent, as it arrives.
+impl<Body: From<String>> TryFrom<Request> for http::Request<Body> {
+    type Error = http::Error;
+
+    fn try_from(request: Request) -> Result<Self, http::Error> {
+        let named = http::Request::builder().method(request.method).uri(request.url);
+        let headed = request.headers.into_iter().fold(named, |sent, (name, value)| sent.header(name, value));
+        headed.body(request.body.into())
+    }
+}
+
+/// And what is answered to it, as it comes back.
+impl<Body: AsRef<[u8]>> From<http::Response<Body>> for Response {
+    fn from(response: http::Response<Body>) -> Self {
+        let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        Self {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().map(header).collect(),
+            body: response.body().as_ref().to_vec(),
+        }
+    }
+}
+
 /// Whoever carries an exchange out.
 pub trait Carry: Send + Sync {
     fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, NoAnswer>>;

@@ -30,22 +30,10 @@ struct Inner {
 impl Carry for StandIn {
     fn carry(&self, request: Request) -> BoxFuture<'_, Result<Response, NoAnswer>> {
         Box::pin(async move {
-            let mut sent = http::Request::builder().method(request.method).uri(&request.url);
-            for (name, value) in &request.headers {
-                sent = sent.header(*name, value);
-            }
-            let sent = sent.body(Bytes::from(request.body)).unwrap();
+            let sent: http::Request<Bytes> = request.try_into().unwrap();
             let reply = self.with(|gateway, now_ms| gateway.receive(now_ms, &sent));
             tokio::time::sleep(Duration::from_millis(reply.after_ms)).await;
-            let response = reply.response.ok_or(NoAnswer::Lost)?;
-            let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-                (name.to_string(), value.to_str().unwrap().to_owned())
-            };
-            Ok(Response {
-                status: response.status().as_u16(),
-                headers: response.headers().iter().map(header).collect(),
-                body: response.body().to_vec(),
-            })
+            reply.response.map(Response::from).ok_or(NoAnswer::Lost)
         })
     }
 }

@@ -125,22 +125,10 @@ impl StandIn {
 impl Carry for StandIn {
     fn carry(&self, request: gateways::Request) -> BoxFuture<'_, Result<gateways::Response, NoAnswer>> {
         Box::pin(async move {
-            let mut sent = Request::builder().method(request.method).uri(&request.url);
-            for (name, value) in &request.headers {
-                sent = sent.header(*name, value);
-            }
-            let sent = sent.body(Bytes::from(request.body)).map_err(|_| NoAnswer::NotReached)?;
+            let sent: Request<Bytes> = request.try_into().map_err(|_| NoAnswer::NotReached)?;
             let reply = self.lock().receive(self.clock.now_ms(), &sent);
             tokio::time::sleep(Duration::from_millis(reply.after_ms)).await;
-            let response = reply.response.ok_or(NoAnswer::Lost)?;
-            let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-                (name.to_string(), value.to_str().unwrap_or_default().to_owned())
-            };
-            Ok(gateways::Response {
-                status: response.status().as_u16(),
-                headers: response.headers().iter().map(header).collect(),
-                body: response.body().to_vec(),
-            })
+            reply.response.map(gateways::Response::from).ok_or(NoAnswer::Lost)
         })
     }
 }

@@ -134,22 +134,15 @@ impl Till {
     async fn reply(&self, request: &Request, call: Option<Mischief>) -> Result<Response, NoAnswer> {
         let Reply { after_ms, response } = self.serve(request, call);
         sleep(Duration::from_millis(after_ms)).await;
-        let response = response.ok_or(NoAnswer::Lost)?;
-        let named = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        Ok(Response {
-            status: response.status().as_u16(),
-            headers: response.headers().iter().map(named).collect(),
-            body: response.body().to_vec(),
-        })
+        response.map(Response::from).ok_or(NoAnswer::Lost)
     }
 
     /// Hands the request to the gateway. What is made of it goes wrong in its own way.
     fn serve(&self, request: &Request, call: Option<Mischief>) -> Reply {
         let new = header(request, "idempotency-key").filter(|_| request.method == "POST");
         let new = new.map(|key| New { protocol: protocol(request.gateway), key, is_asked_for: true });
-        self.world.handed_over(&wired(request), new, call)
+        let sent = request.clone().try_into().expect("what is sent to a gateway is a request");
+        self.world.handed_over(&sent, new, call)
     }
 
     /// It arrives, and nobody waits for it any more.
@@ -404,19 +397,6 @@ pub(crate) const fn protocol(gateway: Gateway) -> Protocol {
 
 fn header<'r>(request: &'r Request, wanted: &str) -> Option<&'r str> {
     request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
-}
-
-/// As it comes to the gateway.
-fn wired(request: &Request) -> http::Request<Bytes> {
-    let mut wired = http::Request::new(Bytes::from(request.body.clone()));
-    *wired.method_mut() = request.method.parse().unwrap_or_default();
-    *wired.uri_mut() = request.url.parse().unwrap_or_default();
-    for (name, value) in &request.headers {
-        if let Ok(value) = http::HeaderValue::from_str(value) {
-            wired.headers_mut().append(*name, value);
-        }
-    }
-    wired
 }
 
 /// Without what differs from one run to the next.
